@@ -1,0 +1,79 @@
+/* nnfast.h: the C API. One function nnf_NAME per line of kernels.def, for arrays of either dtype.
+ *
+ * Arrays are C-contiguous, scalars are double, sizes are int64_t. Every kernel returns NNF_OK or
+ * NNF_NO_MEMORY; arguments are the caller's responsibility (the binding checks them).
+ */
+#ifndef NNFAST_H
+#define NNFAST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { NNF_OK = 0, NNF_NO_MEMORY = -1 };
+
+typedef enum { NNF_F32, NNF_F64 } nnf_dtype;
+
+typedef enum {
+    NNF_LINEAR, /* identity */
+    NNF_RELU,
+    NNF_LEAKY_RELU, /* slope NNF_LEAKY_SLOPE */
+    NNF_SIGMOID,
+    NNF_TANH,
+} nnf_activation;
+
+#define NNF_LEAKY_SLOPE 0.01
+
+/* Which algorithm computes a convolution; AUTO asks the ordered table in kernels/conv.c. */
+typedef enum {
+    NNF_CONV_AUTO,
+    NNF_CONV_GEMM,
+    NNF_CONV_DEPTHWISE,
+    NNF_CONV_WINOGRAD,
+} nnf_conv_algo;
+
+/* x (n, c, h, w), weight (k, c / groups, kh, kw), y (n, k, oh, ow) */
+typedef struct {
+    int64_t n, c, h, w;
+    int64_t k, kh, kw;
+    int64_t oh, ow;
+    int64_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+    int64_t groups;
+} nnf_conv;
+
+/* x (n, c, h, w), y (n, c, oh, ow), window (kh, kw) */
+typedef struct {
+    int64_t n, c, h, w;
+    int64_t kh, kw;
+    int64_t oh, ow;
+    int64_t stride_h, stride_w, pad_h, pad_w;
+} nnf_pool;
+
+/* The kernels: `real *` of the list is `void *` here, the dtype comes first. */
+#define real                       void
+#define KERNEL(name, params, args) int nnf_##name(nnf_dtype dtype, NNF_STRIP params);
+#define NNF_STRIP(...)             __VA_ARGS__
+#include "kernels.def"
+#undef KERNEL
+#undef real
+
+/* ISA: names as in NNFAST_ISA, the compiled-in ones from lowest to highest. */
+const char *nnf_isa(void);
+int nnf_isa_count(void);
+const char *nnf_isa_name(int index);
+
+/* Threads used by the next kernel; 1 <= n. */
+void nnf_set_threads(int n);
+int nnf_get_threads(void);
+int nnf_has_openmp(void);
+
+/* Memory: 64-byte aligned blocks from a pool; freed blocks are kept up to a limit. */
+void *nnf_alloc(size_t size);
+void nnf_free(void *block);
+size_t nnf_block_size(const void *block);
+typedef struct {
+    size_t in_use, cached, limit, peak;
+} nnf_memory_info;
+nnf_memory_info nnf_memory(void);
+void nnf_trim(void);
+
+#endif

@@ -1,0 +1,54 @@
+/* real.h: what every kernel file includes. Compiled once per ISA and dtype, it names the element
+ * type `real`, mangles function names with FN(), and brings vec.h and parallel.h.
+ *
+ * The build defines NNF_DTYPE_BITS (32 or 64) and NNF_ISA (baseline, avx2, avx512).
+ */
+#ifndef NNF_REAL_H
+#define NNF_REAL_H
+
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "nnfast.h"
+
+#define NNF_CAT_(a, b, c) a##_##b##_##c
+#define NNF_CAT(a, b, c)  NNF_CAT_(a, b, c)
+
+#if NNF_DTYPE_BITS == 32
+typedef float real;
+typedef int32_t ireal; /* the integer of the same width */
+#define NNF_DTYPE_NAME f32
+#define REAL_MAX       FLT_MAX
+#define REAL_EPS       FLT_EPSILON
+#else
+typedef double real;
+typedef int64_t ireal;
+#define NNF_DTYPE_NAME f64
+#define REAL_MAX       DBL_MAX
+#define REAL_EPS       DBL_EPSILON
+#endif
+
+/* FN(relu) is relu_f32_avx2, and so on. */
+#define FN(name) NNF_CAT(name, NNF_DTYPE_NAME, NNF_ISA)
+
+#define KERNEL(name, params, args) int FN(name) params;
+#include "kernels.def"
+#undef KERNEL
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+/* Scratch for `count` reals, or NULL; give it back with nnf_free. */
+static inline real *alloc_reals(int64_t count) {
+    return nnf_alloc((size_t)count * sizeof(real));
+}
+
+#include "vec.h"
+#include "parallel.h"
+
+#endif

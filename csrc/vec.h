@@ -1,0 +1,111 @@
+/* vec.h: the vector vocabulary. `vec` holds VL reals in one register of the ISA being compiled.
+ *
+ * Arithmetic (+ - * /), comparisons and bit operations are the compiler's own on vector types; what
+ * they cannot say is below. Besides the GEMM micro-kernel this is the only place for intrinsics.
+ * Tails use vload_part and vstore_part with the same arithmetic as the body, so that no result
+ * depends on where in an array its element lies.
+ */
+#ifndef NNF_VEC_H
+#define NNF_VEC_H
+
+#if defined(__AVX512F__) || defined(__AVX__) || defined(__SSE2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#if defined(__AVX512F__)
+#define VBYTES 64
+#elif defined(__AVX__)
+#define VBYTES 32
+#else
+#define VBYTES 16
+#endif
+
+typedef real vec __attribute__((vector_size(VBYTES)));
+typedef ireal ivec __attribute__((vector_size(VBYTES)));
+/* The same in memory: any alignment. */
+typedef real vec_mem __attribute__((vector_size(VBYTES), aligned(sizeof(real)), may_alias));
+
+enum { VL = VBYTES / sizeof(real) };
+
+#define VINLINE static inline __attribute__((always_inline, unused))
+
+VINLINE vec vload(const real *p) { return *(const vec_mem *)p; }
+VINLINE void vstore(real *p, vec v) { *(vec_mem *)p = v; }
+/* x - 0 keeps the sign of a zero, x + 0 would not. */
+VINLINE vec vset1(real x) { return x - (vec){0}; }
+VINLINE ivec viset1(ireal x) { return x - (ivec){0}; }
+VINLINE vec vzero(void) { return (vec){0}; }
+
+/* The first n < VL elements; the other lanes read as zero and are not written. */
+VINLINE vec vload_part(const real *p, int64_t n) {
+    vec v = {0};
+    for (int64_t i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+VINLINE void vstore_part(real *p, vec v, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        p[i] = v[i];
+}
+
+VINLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
+VINLINE vec vselect(ivec mask, vec a, vec b) {
+    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
+}
+VINLINE vec vabs(vec a) {
+    return (vec)((ivec)a & ~(ivec)vset1((real)-0.0));
+}
+VINLINE vec vcopysign(vec magnitude, vec sign) {
+    const ivec bit = (ivec)vset1((real)-0.0);
+    return (vec)(((ivec)magnitude & ~bit) | ((ivec)sign & bit));
+}
+
+#if NNF_DTYPE_BITS == 32
+#define NNF_X86_SUFFIX(op) op##_ps
+#define NNF_ARM_SUFFIX(op) op##_f32
+#else
+#define NNF_X86_SUFFIX(op) op##_pd
+#define NNF_ARM_SUFFIX(op) op##_f64
+#endif
+#if defined(__AVX512F__)
+#define NNF_NATIVE(op) NNF_X86_SUFFIX(_mm512_##op)
+#elif defined(__AVX__)
+#define NNF_NATIVE(op) NNF_X86_SUFFIX(_mm256_##op)
+#elif defined(__SSE2__)
+#define NNF_NATIVE(op) NNF_X86_SUFFIX(_mm_##op)
+#elif defined(__ARM_NEON)
+#define NNF_NATIVE(op) NNF_ARM_SUFFIX(v##op##q)
+#endif
+
+/* vmax(a, b) and vmin(a, b) give b where either is NaN (as x86 does), so vmax(floor, x) keeps x's
+ * NaN. vsqrt is correctly rounded. */
+#if defined(NNF_NATIVE) && !defined(__ARM_NEON)
+VINLINE vec vmax(vec a, vec b) { return (vec)NNF_NATIVE(max)(a, b); }
+VINLINE vec vmin(vec a, vec b) { return (vec)NNF_NATIVE(min)(a, b); }
+#else
+VINLINE vec vmax(vec a, vec b) { return vselect(a > b, a, b); }
+VINLINE vec vmin(vec a, vec b) { return vselect(a < b, a, b); }
+#endif
+#if defined(NNF_NATIVE)
+VINLINE vec vsqrt(vec a) { return (vec)NNF_NATIVE(sqrt)(a); }
+#else
+VINLINE vec vsqrt(vec a) {
+    for (int i = 0; i < VL; i++)
+        a[i] = (real)sqrt((double)a[i]);
+    return a;
+}
+#endif
+
+/* Horizontal reductions, always in the same pairwise order. */
+VINLINE real vsum(vec v) {
+    real lane[VL];
+    vstore(lane, v);
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
+#endif

@@ -1,0 +1,15 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
+# cython: freethreading_compatible=True
+"""The binding of csrc: each function checks its arguments, takes pointers, calls the kernel, returns.
+
+Arrays must be C-contiguous float32 or float64, all of one dtype; nnfast.functional sees to that.
+"""
+
+cimport numpy as cnp
+from csrc cimport *
+
+cnp.import_array()
+
+include "array.pxi"
+include "runtime.pxi"
+include "activation.pxi"

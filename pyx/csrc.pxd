@@ -1,0 +1,44 @@
+# csrc.pxd: the C API of csrc/nnfast.h as Cython sees it. Same kernels, same order as kernels.def
+# (tests/test_structure.py compares them).
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+
+cdef extern from "nnfast.h" nogil:
+    ctypedef enum nnf_dtype:
+        NNF_F32
+        NNF_F64
+
+    int NNF_OK
+    int NNF_NO_MEMORY
+
+    ctypedef struct nnf_conv:
+        int64_t n, c, h, w
+        int64_t k, kh, kw
+        int64_t oh, ow
+        int64_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w
+        int64_t groups
+
+    ctypedef struct nnf_pool:
+        int64_t n, c, h, w
+        int64_t kh, kw
+        int64_t oh, ow
+        int64_t stride_h, stride_w, pad_h, pad_w
+
+    const char *nnf_isa()
+    int nnf_isa_count()
+    const char *nnf_isa_name(int index)
+
+    void nnf_set_threads(int n)
+    int nnf_get_threads()
+    int nnf_has_openmp()
+
+    void *nnf_alloc(size_t size)
+    void nnf_free(void *block)
+    size_t nnf_block_size(const void *block)
+    ctypedef struct nnf_memory_info:
+        size_t in_use, cached, limit, peak
+    nnf_memory_info nnf_memory()
+    void nnf_trim()
+
+    int nnf_relu(nnf_dtype dtype, int64_t n, const void *x, void *y)
+    int nnf_relu_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *x, void *dx)
