@@ -1,0 +1,90 @@
+"""The pure-NumPy twin of every compiled function: same name, same signature, same result.
+
+Written to be read: each function is the specification of its kernel, what tests hold the kernel
+against, and the baseline its speed is measured by. Arguments are arrays of float32 or float64, all
+of one dtype, any strides; the result has that dtype. `nnfast.functional` is the front door that
+also casts. Imports nothing but NumPy.
+"""
+
+from .activation import (
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    tanh,
+    tanh_backward,
+)
+from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference
+from .conv import conv2d, conv2d_backward
+from .dropout import dropout, dropout_backward
+from .gemm import gemm, linear, linear_backward
+from .im2col import col2im, im2col
+from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
+from .optim import (
+    adadelta_update,
+    adagrad_update,
+    adam_update,
+    adamw_update,
+    momentum_update,
+    rmsprop_update,
+    sgd_update,
+)
+from .pool import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
+from .reduce import reduce_max, reduce_mean, reduce_sum
+from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+
+__all__ = [
+    "adadelta_update",
+    "adagrad_update",
+    "adam_update",
+    "adamw_update",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_inference",
+    "col2im",
+    "conv2d",
+    "conv2d_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "dropout",
+    "dropout_backward",
+    "gemm",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "im2col",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "momentum_update",
+    "mse_loss",
+    "mse_loss_backward",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_sum",
+    "relu",
+    "relu_backward",
+    "rmsprop_update",
+    "sgd_update",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
+]

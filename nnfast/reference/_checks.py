@@ -1,0 +1,153 @@
+"""Argument checks of the reference functions.
+
+A bad call raises ``TypeError`` (wrong kind of object or dtype) or ``ValueError`` (wrong shape or
+value) and the message names the argument, what it got and what it needs. The compiled functions
+refuse the same calls with checks of their own.
+"""
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any, SupportsFloat, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+IntPair = int | Sequence[int]
+
+MAX_SIZE = 2**63 - 1
+ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def floats(**arrays: Array) -> None:
+    """Check that all arguments are float32 or float64 arrays of one dtype."""
+    first_name, first = next(iter(arrays.items()))
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
+        if array.dtype != np.float32 and array.dtype != np.float64:
+            raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
+        if array.dtype != first.dtype:
+            raise TypeError(
+                f"{name} must have the dtype of {first_name}, {first.dtype}, got {array.dtype}"
+            )
+
+
+def vector(name: str, array: Array | None, length: int, like: Array) -> None:
+    """Check an optional argument of shape ``(length,)`` that has the dtype of `like`."""
+    if array is None:
+        return
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array or None, got {type(array).__name__}")
+    if array.dtype != like.dtype:
+        raise TypeError(f"{name} must have dtype {like.dtype}, got {array.dtype}")
+    shape(name, array, (length,))
+
+
+def ndim(name: str, array: Array, *allowed: int) -> None:
+    """Check the number of dimensions."""
+    if array.ndim not in allowed:
+        wanted = " or ".join(map(str, allowed))
+        raise ValueError(f"{name} must have {wanted} dimensions, got shape {array.shape}")
+
+
+def shape(name: str, array: Array, wanted: tuple[int, ...]) -> None:
+    """Check the exact shape."""
+    if array.shape != wanted:
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+
+
+def integer(name: str, value: SupportsIndex, least: int, most: int = MAX_SIZE) -> int:
+    """Check and return one integer within ``[least, most]``."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if not least <= number <= most:
+        raise ValueError(f"{name} must lie in [{least}, {most}], got {number}")
+    return number
+
+
+def pair(name: str, value: IntPair, least: int) -> tuple[int, int]:
+    """Check and return two integers, given as one number for both or as a pair."""
+    if not isinstance(value, (tuple, list)):
+        number = integer(name, value, least)  # type: ignore[arg-type]
+        return number, number
+    if len(value) != 2:
+        raise ValueError(f"{name} must be an integer or a pair of them, got {value!r}")
+    return integer(name, value[0], least), integer(name, value[1], least)
+
+
+def image_shape(name: str, value: Sequence[int]) -> tuple[int, int, int, int]:
+    """Check and return the shape of an image batch, (N, C, H, W)."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name} must be a tuple of four integers, got {value!r}")
+    if len(value) != 4:
+        raise ValueError(f"{name} must be a tuple of four integers, got {value!r}")
+    n, c, h, w = (integer(name, size, 0) for size in value)
+    bytes_fit(name, n, c, h, w)
+    return n, c, h, w
+
+
+def bytes_fit(name: str, *sizes: int) -> None:
+    """Check that an array of this shape can be addressed with 64-bit signed byte counts."""
+    if math.prod(sizes) * 8 > MAX_SIZE:
+        raise ValueError(f"{name} is too large: an array of shape {sizes} overflows 64-bit sizes")
+
+
+def number(name: str, value: SupportsFloat, least: float = -math.inf) -> float:
+    """Check and return one finite number of at least `least`."""
+    result = _as_float(name, value)
+    if not (math.isfinite(result) and result >= least):
+        raise ValueError(f"{name} must be finite and at least {least}, got {value!r}")
+    return result
+
+
+def fraction(name: str, value: SupportsFloat, one_included: bool = False) -> float:
+    """Check and return a number of [0, 1), or of [0, 1]."""
+    result = _as_float(name, value)
+    if not (0 <= result < 1 or (one_included and result == 1)):
+        end = "]" if one_included else ")"
+        raise ValueError(f"{name} must lie in [0, 1{end}, got {value!r}")
+    return result
+
+
+def _as_float(name: str, value: SupportsFloat) -> float:
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        return float(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
+def choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Check that the value is one of the names allowed."""
+    if not (value is None or isinstance(value, str)):
+        raise TypeError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def axis(value: SupportsIndex, dims: int) -> int:
+    """Check one axis number and return it counted from the front."""
+    if not dims:
+        raise ValueError(f"axis {value!r} does not exist in an array of 0 dimensions")
+    return integer("axis", value, -dims, dims - 1) % dims
+
+
+def in_place(param: Array, grad: Array, **state: Array) -> None:
+    """Check what an optimizer writes to: equal dtypes and shapes, writable, no two overlapping."""
+    arrays = {"param": param, "grad": grad, **state}
+    floats(**arrays)
+    for name, array in arrays.items():
+        shape(name, array, param.shape)
+        if name != "grad" and not array.flags.writeable:
+            raise ValueError(f"{name} is read-only, but it is updated in place")
+    names = list(arrays)
+    for i, name in enumerate(names):
+        for other in names[:i]:
+            if np.may_share_memory(arrays[name], arrays[other]):
+                raise ValueError(f"{name} shares memory with {other}")

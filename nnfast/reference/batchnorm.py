@@ -1,0 +1,103 @@
+"""Batch normalisation, per channel of (N, C, H, W) or per feature of (N, D).
+
+The statistics of a channel are the mean and the population variance over all its values.
+"""
+
+from typing import SupportsFloat
+
+import numpy as np
+
+from . import _checks
+from ._checks import Array
+
+
+def batch_norm(
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: SupportsFloat = 1e-5,
+) -> tuple[Array, Array, Array]:
+    """Normalise with the statistics of this batch; return ``(y, mean, var)``.
+
+    x, y: (N, C, H, W) or (N, C); weight, bias, mean, var: (C,).
+    """
+    eps = _check(x, eps, weight=weight, bias=bias)
+    _check_values(x)
+    axes = _axes(x)
+    mean = np.mean(x, axis=axes)
+    centred = x - _wide(mean, x)
+    var = np.mean(centred * centred, axis=axes)
+    return _scaled(centred / _wide(np.sqrt(var + eps), x), weight, bias), mean, var
+
+
+def batch_norm_inference(
+    x: Array,
+    mean: Array,
+    var: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: SupportsFloat = 1e-5,
+) -> Array:
+    """Normalise with given statistics.
+
+    x, result: (N, C, H, W) or (N, C); mean, var, weight, bias: (C,).
+    """
+    _checks.floats(x=x, mean=mean, var=var)
+    eps = _check(x, eps, mean=mean, var=var, weight=weight, bias=bias)
+    return _scaled((x - _wide(mean, x)) / _wide(np.sqrt(var + eps), x), weight, bias)
+
+
+def batch_norm_backward(
+    dy: Array,
+    x: Array,
+    mean: Array,
+    var: Array,
+    weight: Array | None = None,
+    eps: SupportsFloat = 1e-5,
+) -> tuple[Array, Array, Array]:
+    """Return the gradients ``(dx, dweight, dbias)`` of `batch_norm`, through its statistics.
+
+    dy, x: (N, C, H, W) or (N, C); mean, var, weight: (C,).
+    """
+    _checks.floats(x=x, dy=dy, mean=mean, var=var)
+    eps = _check(x, eps, mean=mean, var=var, weight=weight)
+    _checks.shape("dy", dy, x.shape)
+    _check_values(x)
+    axes, count = _axes(x), x.size // x.shape[1] if x.shape[1] else 1
+    inv_std = 1 / np.sqrt(var + eps)
+    xhat = (x - _wide(mean, x)) * _wide(inv_std, x)
+    dbias = np.sum(dy, axis=axes)
+    dweight = np.sum(dy * xhat, axis=axes)
+    scale = inv_std if weight is None else weight * inv_std
+    dx = dy - _wide(dbias / count, x) - xhat * _wide(dweight / count, x)
+    return dx * _wide(scale, x), dweight, dbias
+
+
+def _check(x: Array, eps: SupportsFloat, **per_channel: Array | None) -> float:
+    _checks.floats(x=x)
+    _checks.ndim("x", x, 2, 4)
+    for name, array in per_channel.items():
+        _checks.vector(name, array, x.shape[1], like=x)
+    return _checks.number("eps", eps, 0)
+
+
+def _check_values(x: Array) -> None:
+    if 0 in (x.shape[0], *x.shape[2:]):
+        raise ValueError(f"x must have at least one value per channel, got shape {x.shape}")
+
+
+def _axes(x: Array) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _wide(per_channel: Array, x: Array) -> Array:
+    """Return one value per channel in a shape that broadcasts over x."""
+    return per_channel.reshape(-1, *(1,) * (x.ndim - 2))
+
+
+def _scaled(y: Array, weight: Array | None, bias: Array | None) -> Array:
+    if weight is not None:
+        y *= _wide(weight, y)
+    if bias is not None:
+        y += _wide(bias, y)
+    return y

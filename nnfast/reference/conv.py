@@ -1,0 +1,113 @@
+"""Two-dimensional convolution (cross-correlation): unfold, one matrix product, fold back."""
+
+import math
+
+import numpy as np
+
+from . import _checks
+from ._checks import ACTIVATIONS, Array, IntPair
+from .activation import apply
+from .im2col import Pair, fold, geometry, unfold
+
+ALGORITHMS = ("auto", "gemm", "depthwise")
+
+
+def conv2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+    activation: str | None = None,
+    algo: str = "auto",
+) -> Array:
+    """Return ``activation(weight * x + bias)``.
+
+    x: (N, C, H, W), weight: (O, C/groups, KH, KW), bias: (O,), result: (N, O, OH, OW) with
+    OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1. `algo` is checked and has no effect:
+    there is one algorithm here.
+    """
+    groups, window = _check(x, weight, stride, padding, dilation, groups, algo)
+    _checks.choice("activation", activation, ACTIVATIONS)
+    _checks.vector("bias", bias, weight.shape[0], like=x)
+    col = _unfolded(x, groups, window)  # (G, N*OH*OW, C/G*KH*KW)
+    kernels = weight.reshape(groups, weight.shape[0] // groups, col.shape[2])
+    rows = col @ kernels.transpose(0, 2, 1)  # (G, N*OH*OW, O/G)
+    if bias is not None:
+        rows += bias.reshape(groups, 1, -1)
+    y = apply(rows, activation).reshape(groups, x.shape[0], *window[-1], kernels.shape[1])
+    y = y.transpose(1, 0, 4, 2, 3).reshape(x.shape[0], weight.shape[0], *window[-1])
+    return np.ascontiguousarray(y)
+
+
+def conv2d_backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+    needs_dx: bool = True,
+    algo: str = "auto",
+) -> tuple[Array | None, Array, Array]:
+    """Return the gradients ``(dx, dweight, dbias)`` of `conv2d`; dx is None unless needed.
+
+    dy: (N, O, OH, OW), x: (N, C, H, W), weight: (O, C/groups, KH, KW).
+    """
+    groups, window = _check(x, weight, stride, padding, dilation, groups, algo)
+    kernel, steps, pads, holes, out = window
+    (n, c, h, w), o = x.shape, weight.shape[0]
+    _checks.floats(x=x, dy=dy)
+    _checks.shape("dy", dy, (n, o, *out))
+
+    rows = dy.reshape(n, groups, o // groups, *out).transpose(1, 0, 3, 4, 2)
+    rows = rows.reshape(groups, n * math.prod(out), o // groups)
+    dweight = rows.transpose(0, 2, 1) @ _unfolded(x, groups, window)
+    dbias = np.sum(dy, axis=(0, 2, 3))
+    dx = None
+    if needs_dx:
+        col = rows @ weight.reshape(groups, o // groups, dweight.shape[2])
+        taps = col.reshape(groups, n, *out, c // groups, *kernel).transpose(1, 0, 4, 5, 6, 2, 3)
+        dx = fold(taps.reshape(n, c, *kernel, *out), (n, c, h, w), steps, pads, holes)
+    return dx, dweight.reshape(weight.shape), dbias
+
+
+Window = tuple[Pair, Pair, Pair, Pair, Pair]
+
+
+def _unfolded(x: Array, groups: int, window: Window) -> Array:
+    """Return the windows of each group as rows: (G, N*OH*OW, C/G*KH*KW)."""
+    (n, c), kernel, out = x.shape[:2], window[0], window[-1]
+    taps = unfold(x, *window).reshape(n, groups, c // groups, *kernel, *out)
+    rows, columns = n * math.prod(out), c // groups * math.prod(kernel)
+    return taps.transpose(1, 0, 5, 6, 2, 3, 4).reshape(groups, rows, columns)
+
+
+def _check(
+    x: Array,
+    weight: Array,
+    stride: IntPair,
+    padding: IntPair,
+    dilation: IntPair,
+    groups: int,
+    algo: str,
+) -> tuple[int, Window]:
+    _checks.floats(x=x, weight=weight)
+    _checks.ndim("x", x, 4)
+    _checks.ndim("weight", weight, 4)
+    _checks.choice("algo", algo, ALGORITHMS)
+    groups = _checks.integer("groups", groups, 1)
+    (c, o) = x.shape[1], weight.shape[0]
+    if c % groups or o % groups:
+        raise ValueError(
+            f"groups must divide the input and output channels, {c} and {o}, got {groups}"
+        )
+    if weight.shape[1] != c // groups:
+        raise ValueError(
+            f"weight must have shape (out, {c // groups}, kh, kw) to fit x of shape {x.shape} "
+            f"in groups={groups}, got {weight.shape}"
+        )
+    return groups, geometry(x.shape, weight.shape[2:], stride, padding, dilation, "weight")
