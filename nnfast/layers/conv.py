@@ -1,0 +1,108 @@
+"""The convolution layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nnfast import functional as F
+from nnfast import init as _init
+from nnfast.layers.activation import activation_backward
+from nnfast.layers.base import Layer
+from nnfast.layers.checks import ACTIVATIONS, integer, one_of, pair, same_dtype, short
+from nnfast.layers.parameter import Array, Parameter
+
+IntPair = int | tuple[int, int]
+
+
+class Conv2d(Layer):
+    """Two-dimensional cross-correlation of a batch of images (NCHW), plus bias and activation.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output, both divisible by `groups`.
+    kernel_size, stride, padding, dilation : int or (int, int)
+        For height and width.
+    groups : int
+        Blocks of channels that are convolved apart; ``groups=in_channels`` is depthwise.
+    bias : bool
+        Whether to add a learned bias per output channel.
+    activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
+        Applied to the result while it is in registers.
+    init, bias_init, rng, dtype
+        As for `Linear`.
+    algo : str
+        Forces an algorithm, see `nnfast.functional.conv2d`.
+
+    Attributes
+    ----------
+    weight : Parameter, shape (out_channels, in_channels // groups, KH, KW)
+    bias : Parameter, shape (out_channels,), or None
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntPair,
+        stride: IntPair = 1,
+        padding: IntPair = 0,
+        dilation: IntPair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        activation: str | None = None,
+        init: _init.Initializer | str = "he_normal",
+        bias_init: _init.Initializer | str = "zeros",
+        rng: np.random.Generator | int | None = None,
+        dtype: npt.DTypeLike = np.float32,
+        algo: str = "auto",
+    ) -> None:
+        self.in_channels = integer("in_channels", in_channels)
+        self.out_channels = integer("out_channels", out_channels)
+        self.kernel_size = pair("kernel_size", kernel_size, 1)
+        self.stride = pair("stride", stride, 1)
+        self.padding = pair("padding", padding, 0)
+        self.dilation = pair("dilation", dilation, 1)
+        self.groups = integer("groups", groups)
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups must divide in_channels={in_channels} and "
+                f"out_channels={out_channels}, got {groups}"
+            )
+        self.activation: str | None = one_of("activation", activation, ACTIVATIONS)
+        self.algo = algo
+        if rng is not None:
+            rng = np.random.default_rng(rng)
+        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        self.weight = Parameter.drawn(shape, init, rng, dtype, "weight")
+        self.bias = Parameter.drawn(shape[:1], bias_init, rng, dtype, "bias") if bias else None
+        self._options = (self.stride, self.padding, self.dilation, self.groups)
+
+    def forward(self, x: Array) -> Array:
+        """Map x (N, in_channels, H, W) to (N, out_channels, OH, OW)."""
+        weight = self.weight.expect()
+        bias = None if self.bias is None else self.bias.expect()
+        y = F.conv2d(x, weight, bias, *self._options, self.activation, self.algo)
+        same_dtype(self, y, weight)
+        self._saved = (x, y if self.activation else None)
+        return y
+
+    def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
+        """Take dout (N, out_channels, OH, OW), return dx (N, in_channels, H, W)."""
+        x, y = self._take()
+        dy = activation_backward(self.activation, dout, y)
+        dx, dw, db = F.conv2d_backward(dy, x, self.weight.data, *self._options, needs_dx, self.algo)
+        self.weight.collect(dw)
+        if self.bias is not None:
+            self.bias.collect(db)
+        return dx
+
+    def _describe(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, {short(self.kernel_size)}"
+        for name, usual in (("stride", 1), ("padding", 0), ("dilation", 1)):
+            value = getattr(self, name)
+            text += f", {name}={short(value)}" if value != (usual, usual) else ""
+        text += f", groups={self.groups}" if self.groups != 1 else ""
+        text += "" if self.bias is not None else ", bias=False"
+        return text + (f", activation={self.activation!r}" if self.activation else "")

@@ -1,0 +1,25 @@
+"""Flatten: images to rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnfast.layers.base import Layer
+from nnfast.layers.parameter import Array
+
+
+class Flatten(Layer):
+    """Joins all axes after the first: (N, C, H, W) to (N, C * H * W); a view where possible."""
+
+    def forward(self, x: Array) -> Array:
+        """Map x (N, ...) to (N, D)."""
+        x = np.asarray(x)
+        if x.ndim < 1:
+            raise ValueError("x: Flatten needs at least 1 dimension, got a scalar")
+        self._saved = x.shape
+        return x.reshape(x.shape[0], int(np.prod(x.shape[1:])))
+
+    def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
+        """Take dout (N, D), return dx (N, ...)."""
+        shape = self._take()
+        return np.asarray(dout).reshape(shape) if needs_dx else None

@@ -1,0 +1,127 @@
+"""Batch normalisation. Ioffe & Szegedy, "Batch Normalization", ICML 2015."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnfast import functional as F
+from nnfast import init as _init
+from nnfast.layers.base import Layer
+from nnfast.layers.checks import integer, number, same_dtype
+from nnfast.layers.parameter import Array, Parameter
+
+
+class _BatchNorm(Layer):
+    """What both forms share; `_ndim` is the number of dimensions of the input."""
+
+    _ndim: int
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        self.num_features = integer("num_features", num_features)
+        self.eps = number("eps", eps)
+        self.momentum = number("momentum", momentum, most=1.0)
+        shape = (self.num_features,)
+        self.weight = Parameter(_init.ones(shape, dtype=dtype), name="weight") if affine else None
+        self.bias = Parameter(_init.zeros(shape, dtype=dtype), name="bias") if affine else None
+        self.running_mean = _init.zeros(shape, dtype=dtype)
+        self.running_var = _init.ones(shape, dtype=dtype)
+        self.num_batches_tracked: Array = np.zeros((), np.int64)
+
+    def forward(self, x: Array) -> Array:
+        """Normalise each channel: by the batch in training, by the running statistics else."""
+        x = np.asarray(x)
+        if x.ndim != self._ndim or x.shape[1] != self.num_features:
+            tail = ", H, W" if self._ndim == 4 else ""
+            raise ValueError(
+                f"x must have shape (N, {self.num_features}{tail}) for {type(self).__name__}, "
+                f"got {x.shape}"
+            )
+        weight = None if self.weight is None else self.weight.expect()
+        bias = None if self.bias is None else self.bias.expect()
+        mean, var = self.running_mean, self.running_var
+        if self.training:
+            y, mean, var = F.batch_norm(x, weight, bias, self.eps)
+            same_dtype(self, y, self.running_mean)
+            self._track(mean, var, x.size // self.num_features)
+        else:
+            y = F.batch_norm_inference(x, mean, var, weight, bias, self.eps)
+            same_dtype(self, y, self.running_mean)
+        self._saved = (x, mean, var, self.training)
+        return y
+
+    def _track(self, mean: Array, var: Array, count: int) -> None:
+        """Move the running statistics; the variance there is the unbiased one, as in PyTorch."""
+        keep, take = 1.0 - self.momentum, self.momentum
+        self.running_mean *= keep
+        self.running_mean += take * mean
+        self.running_var *= keep
+        self.running_var += take * count / max(count - 1, 1) * var
+        self.num_batches_tracked += 1
+
+    def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
+        """Take dout of the shape of y, return dx of the shape of x."""
+        x, mean, var, batch_statistics = self._take()
+        weight = None if self.weight is None else self.weight.data
+        dx, dw, db = F.batch_norm_backward(dout, x, mean, var, weight, self.eps)
+        if self.weight is not None and self.bias is not None:
+            self.weight.collect(dw)
+            self.bias.collect(db)
+        if not needs_dx:
+            return None
+        if not batch_statistics:  # mean and var were constants: y is x scaled, and so is dx
+            dx = F.batch_norm_inference(dout, np.zeros_like(mean), var, weight, None, self.eps)
+        result: Array = dx
+        return result
+
+    def _describe(self) -> str:
+        defaults: dict[str, Any] = {"eps": 1e-5, "momentum": 0.1}
+        text = str(self.num_features)
+        for name, usual in defaults.items():
+            value = getattr(self, name)
+            text += f", {name}={value:g}" if value != usual else ""
+        return text + ("" if self.weight is not None else ", affine=False")
+
+
+class BatchNorm1d(_BatchNorm):
+    """Normalises each feature of x (N, num_features) over the batch.
+
+    Parameters
+    ----------
+    num_features : int
+    eps : float
+        Added to the variance.
+    momentum : float, 0 to 1
+        Weight of the new batch in the running statistics.
+    affine : bool
+        Whether to learn a scale `weight` and a shift `bias`.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    weight, bias : Parameter, shape (num_features,), or None
+    running_mean, running_var : ndarray, shape (num_features,)
+        Used by ``eval()``; the variance is the unbiased one, as in PyTorch.
+    num_batches_tracked : ndarray of int64, shape ()
+    """
+
+    _ndim = 2
+
+
+class BatchNorm2d(_BatchNorm):
+    """Normalises each channel of x (N, num_features, H, W) over batch, height and width.
+
+    Parameters and attributes are those of `BatchNorm1d`.
+    """
+
+    _ndim = 4

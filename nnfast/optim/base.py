@@ -1,0 +1,124 @@
+"""What optimizers share: the list of parameters, their state arrays, saving and loading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnfast.layers.checks import integer, number
+from nnfast.layers.parameter import Array, Parameter
+
+
+class Optimizer:
+    """Base of all optimizers: parameters, their state arrays and their step counts.
+
+    A subclass names its arrays in `slots` and its settings, each with the number it must stay
+    below, in `settings`, and defines `_update`.
+    """
+
+    slots: tuple[str, ...] = ()
+    settings: ClassVar[dict[str, float]] = {}
+    lr: float
+
+    def __init__(self, params: Iterable[Parameter], **settings: float) -> None:
+        if isinstance(params, Parameter):
+            raise TypeError("params must be an iterable of Parameter, got a single one")
+        self.params: list[Parameter] = []
+        for p in params:
+            if not isinstance(p, Parameter):
+                raise TypeError(f"params must hold nnfast Parameters, got {type(p).__name__}")
+            if not any(p is known for known in self.params):  # a shared weight is updated once
+                self.params.append(p)
+        if not self.params:
+            raise ValueError("params must hold at least one Parameter, got none")
+        for name, value in settings.items():
+            setattr(self, name, self._checked(name, value))
+        self._state: list[tuple[Array, ...] | None] = [None] * len(self.params)
+        self._steps = [0] * len(self.params)
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name == "nesterov":
+            return bool(value)
+        return number(name, value, below=self.settings[name])
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient and is not frozen, in place."""
+        for i, p in enumerate(self.params):
+            if p.grad is None or not p.requires_grad:
+                continue
+            state = self._state[i]
+            if state is None:
+                self._state[i] = state = tuple(np.zeros_like(p.data) for _ in self.slots)
+            self._steps[i] += 1
+            self._update(p.data, p.grad, state, self._steps[i])
+
+    def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        """Forget all gradients (sets them to None). Not needed between steps."""
+        for p in self.params:
+            p.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return settings, step counts and copies of the state arrays (named ``0.velocity``)."""
+        arrays = {
+            f"{i}.{name}": array.copy()
+            for i, state in enumerate(self._state)
+            if state is not None
+            for name, array in zip(self.slots, state, strict=True)
+        }
+        settings = {name: getattr(self, name) for name in self._setting_names()}
+        return {
+            "optimizer": type(self).__name__,
+            "settings": settings,
+            "steps": list(self._steps),
+            "state": arrays,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict` of the same kind of optimizer over the same parameters.
+
+        Raises
+        ------
+        ValueError
+            Another optimizer, other parameters, or a setting out of range. Nothing is changed then.
+        """
+        kind = type(self).__name__
+        if state.get("optimizer") != kind:
+            raise ValueError(f"state must be one of {kind}, got {state.get('optimizer')!r}")
+        if len(state["steps"]) != len(self.params):
+            raise ValueError(
+                f"state must be for {len(self.params)} parameters, got {len(state['steps'])}"
+            )
+        settings = {
+            name: self._checked(name, state["settings"][name]) for name in self._setting_names()
+        }
+        steps = [integer("steps", n, 0) for n in state["steps"]]
+        loaded = [
+            self._load(i, state["state"]) if steps[i] else None for i in range(len(self.params))
+        ]
+        for name, value in settings.items():
+            setattr(self, name, value)
+        self._steps, self._state = steps, loaded
+
+    def _load(self, i: int, arrays: Mapping[str, Any]) -> tuple[Array, ...]:
+        p, result = self.params[i], []
+        for name in self.slots:
+            key = f"{i}.{name}"
+            if key not in arrays:
+                raise ValueError(f"state must have {key!r}, which is missing")
+            array = np.array(arrays[key], p.dtype)
+            if array.shape != p.shape:
+                raise ValueError(f"state[{key!r}] must have shape {p.shape}, got {array.shape}")
+            result.append(array)
+        return tuple(result)
+
+    def _setting_names(self) -> list[str]:
+        return [*self.settings, *(["nesterov"] if hasattr(self, "nesterov") else [])]
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._setting_names())
+        return f"{type(self).__name__}({len(self.params)} parameters, {settings})"
