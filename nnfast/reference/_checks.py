@@ -16,7 +16,8 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 IntPair = int | Sequence[int]
 
-MAX_SIZE = 2**63 - 1
+MAX_SIZE = 2**30  # of a stride, padding...; sums and products of two fit 64 bits
+MAX_BYTES = 2**46  # of an array
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -65,6 +66,8 @@ def integer(name: str, value: SupportsIndex, least: int, most: int = MAX_SIZE) -
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
     if not least <= number <= most:
         raise ValueError(f"{name} must lie in [{least}, {most}], got {number}")
     return number
@@ -92,9 +95,9 @@ def image_shape(name: str, value: Sequence[int]) -> tuple[int, int, int, int]:
 
 
 def bytes_fit(name: str, *sizes: int) -> None:
-    """Check that an array of this shape can be addressed with 64-bit signed byte counts."""
-    if math.prod(sizes) * 8 > MAX_SIZE:
-        raise ValueError(f"{name} is too large: an array of shape {sizes} overflows 64-bit sizes")
+    """Check that an array of this shape is of a size that can exist."""
+    if math.prod(sizes) * 8 > MAX_BYTES:
+        raise ValueError(f"{name} is too large: it would need an array of shape {sizes}")
 
 
 def number(name: str, value: SupportsFloat, least: float = -math.inf) -> float:
@@ -139,13 +142,17 @@ def axis(value: SupportsIndex, dims: int) -> int:
 
 
 def in_place(param: Array, grad: Array, **state: Array) -> None:
-    """Check what an optimizer writes to: equal dtypes and shapes, writable, no two overlapping."""
+    """Check the arrays of an optimizer: one dtype and shape, writable, no two overlapping."""
     arrays = {"param": param, "grad": grad, **state}
     floats(**arrays)
     for name, array in arrays.items():
         shape(name, array, param.shape)
-        if name != "grad" and not array.flags.writeable:
-            raise ValueError(f"{name} is read-only, but it is updated in place")
+        if name == "grad":
+            continue
+        if not array.flags.writeable:
+            raise ValueError(f"{name} is updated in place and must be writable, but is read-only")
+        if not array.flags.c_contiguous:
+            raise ValueError(f"{name} is updated in place and must be C-contiguous")
     names = list(arrays)
     for i, name in enumerate(names):
         for other in names[:i]:

@@ -112,7 +112,7 @@ def _check(
     _checks.floats(x=x)
     _checks.ndim("x", x, 2)
     _checks.choice("reduction", reduction, REDUCTIONS)
-    ignored = _checks.integer("ignore_index", ignore_index, -(2**63))
+    ignored = _checks.integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
     smoothing = _checks.fraction("label_smoothing", label_smoothing, one_included=True)
     _checks.vector("sample_weight", sample_weight, x.shape[0], like=x)
     weight = np.ones(x.shape[0], x.dtype) if sample_weight is None else sample_weight

@@ -150,7 +150,7 @@ def _adam_numbers(
     eps: SupportsFloat,
 ) -> tuple[int, float, float, float, float]:
     return (
-        _checks.integer("step", step, 1),
+        _checks.integer("step", step, 1, 2**63 - 1),
         _checks.number("lr", lr, 0),
         _checks.fraction("beta1", beta1),
         _checks.fraction("beta2", beta2),

@@ -1,0 +1,72 @@
+"""Which implementation the public functions call: the compiled one or its NumPy twin.
+
+This is the only module that imports ``nnfast._core``. The choice belongs to the current context
+(a thread or an asyncio task), so that one thread may check against the reference while others run
+at full speed. A new thread starts with the default: ``NNFAST_BACKEND``, else "native".
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+BACKENDS = ("native", "reference")
+
+
+def _load(name: str, source: str) -> Any:
+    """Import the backend of this name; `source` says where the name came from."""
+    if name == "native":
+        try:
+            from . import _core
+        except ImportError as error:
+            raise ImportError(
+                "nnfast's compiled part, nnfast._core, cannot be imported. If this is the source "
+                "folder, build it first (`pip install .` or `make dev`) and see that the "
+                "installed package is found before the folder; or set NNFAST_BACKEND=reference "
+                "to run on NumPy alone."
+            ) from error
+        return _core
+    if name == "reference":
+        from . import reference
+
+        return reference
+    raise ValueError(f"{source} must be one of {', '.join(map(repr, BACKENDS))}, got {name!r}")
+
+
+_default = _load(os.environ.get("NNFAST_BACKEND") or "native", "NNFAST_BACKEND")
+_current: ContextVar[Any] = ContextVar("nnfast_backend", default=_default)
+
+# The module whose functions do the work; asked on every call, hence no wrapper around it.
+active: Callable[[], Any] = _current.get
+
+
+def get_backend() -> str:
+    """Return the name of the backend in use here: "native" or "reference"."""
+    return "native" if active().__name__.endswith("._core") else "reference"
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Run the body of a ``with`` statement on the backend of this name.
+
+    Parameters
+    ----------
+    name : {"native", "reference"}
+        The compiled kernels, or their twins in pure NumPy.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+
+    Examples
+    --------
+    >>> with nnfast.use_backend("reference"):
+    ...     y = nnfast.functional.relu(x)
+    """
+    token = _current.set(_load(name, "name"))
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -1,0 +1,93 @@
+"""The public functions on arrays: arrays in, arrays out.
+
+Inputs may be any arrays or array-likes, of any strides. The work dtype is the common dtype of the
+floating-point arguments, float32 or float64, and that of the result; float16, bool and integers of
+8 and 16 bits count as float32. Wider integers, complex numbers and objects are a TypeError: which
+precision they want is the caller's to say. What is contiguous and of the work dtype is not copied.
+Inputs are never changed, except where the name ends in ``_update``.
+
+The work is done by the backend in use, see `nnfast.use_backend`. Bad arguments raise TypeError or
+ValueError that names the argument, what was given and what is needed.
+"""
+
+from .activation import (
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    tanh,
+    tanh_backward,
+)
+from .conv import col2im, conv2d, conv2d_backward, im2col
+from .dropout import dropout, dropout_backward
+from .linear import gemm, linear, linear_backward
+from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
+from .norm import batch_norm, batch_norm_backward, batch_norm_inference
+from .optim import (
+    adadelta_update,
+    adagrad_update,
+    adam_update,
+    adamw_update,
+    momentum_update,
+    rmsprop_update,
+    sgd_update,
+)
+from .pool import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
+from .reduce import reduce_max, reduce_mean, reduce_sum
+from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+
+__all__ = [
+    "adadelta_update",
+    "adagrad_update",
+    "adam_update",
+    "adamw_update",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_inference",
+    "col2im",
+    "conv2d",
+    "conv2d_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "dropout",
+    "dropout_backward",
+    "gemm",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "im2col",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "momentum_update",
+    "mse_loss",
+    "mse_loss_backward",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_sum",
+    "relu",
+    "relu_backward",
+    "rmsprop_update",
+    "sgd_update",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
+]

@@ -1,0 +1,115 @@
+"""Preparing arguments: the only place of the package that casts or copies.
+
+The backends want C-contiguous arrays of float32 or float64, all of one dtype. Arrays that are so
+already, the usual case, pass through at the cost of a few attribute reads.
+"""
+
+import operator
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+ArrayLike = npt.ArrayLike
+IntPair = int | Sequence[int]
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+READY = 0x0001 | 0x0100  # NumPy's flags C_CONTIGUOUS and ALIGNED
+PROMOTED = frozenset("efd?bBhH")  # dtype characters that float32 or float64 can hold exactly
+
+
+def one(name: str, value: Any) -> Array:
+    """Return the argument as a contiguous array of float32 or float64."""
+    if type(value) is np.ndarray and value.flags.num & READY == READY:
+        dtype = value.dtype
+        if dtype is FLOAT32 or dtype is FLOAT64:
+            return value
+    if value is None:
+        raise TypeError(f"{name} must be an array, got None")
+    return _prepare((name,), (value,))[0]
+
+
+def many(names: Sequence[str], *values: Any) -> Sequence[Any]:
+    """Return the arguments as contiguous arrays of their common dtype, float32 or float64.
+
+    None passes: the backends know which arguments are optional.
+    """
+    dtype = None
+    for value in values:
+        if value is None:
+            continue
+        if type(value) is not np.ndarray or value.flags.num & READY != READY:
+            break
+        if dtype is None:
+            dtype = value.dtype
+        elif value.dtype is not dtype:
+            break
+    else:
+        if dtype is FLOAT32 or dtype is FLOAT64:
+            return values
+    return _prepare(names, values)
+
+
+def labels(value: Any, x: Array) -> Array:
+    """Return the target of a classification loss as an array.
+
+    Targets of one dimension are labels: any integer dtype, to int64. Others are probabilities;
+    integers among them (one-hot rows) take the dtype of x.
+    """
+    target = _as_array("target", value)
+    if target.ndim != 1:
+        return target.astype(x.dtype) if target.dtype.kind in "iub" else target
+    if target.dtype.kind not in "iu":
+        raise TypeError(
+            f"target must hold integer labels when it has one dimension, got {target.dtype}"
+        )
+    return np.require(target, np.int64, ["C", "A"])
+
+
+def contiguous(value: Any) -> Any:
+    """Return an array that is no floating-point argument in contiguous form; others as they are."""
+    return np.require(value, None, ["C", "A"]) if isinstance(value, np.ndarray) else value
+
+
+def axis_index(axis: SupportsIndex, ndim: int) -> int:
+    """Return an axis number counted from the front."""
+    try:
+        index = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis must be an integer, got {axis!r}") from None
+    if not -ndim <= index < ndim:
+        raise ValueError(f"axis must be one of the {ndim} axes of x, got {index}")
+    return index % ndim
+
+
+def _prepare(names: Sequence[str], values: Sequence[Any]) -> list[Any]:
+    arrays = [
+        None if value is None else _as_array(name, value)
+        for name, value in zip(names, values, strict=True)
+    ]
+    dtypes = [
+        _float_dtype(name, array.dtype)
+        for name, array in zip(names, arrays, strict=True)
+        if array is not None
+    ]
+    work = np.result_type(*dtypes) if dtypes else FLOAT32
+    return [None if array is None else np.require(array, work, ["C", "A"]) for array in arrays]
+
+
+def _as_array(name: str, value: Any) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be made an array: {error}") from error
+
+
+def _float_dtype(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return what an argument of this dtype is computed in."""
+    if dtype.char not in PROMOTED:
+        raise TypeError(
+            f"{name} must hold floating-point numbers, got {dtype}: "
+            "cast it to float32 or float64 first"
+        )
+    return np.result_type(dtype, np.float32)

@@ -1,0 +1,177 @@
+"""Convolution of images, and the unfolding it can be built from.
+
+Where a size, stride, padding or dilation is asked for, one integer stands for height and width, a
+pair for each.
+"""
+
+from collections.abc import Sequence
+
+from ..backend import active
+from ._cast import Array, ArrayLike, IntPair, many, one
+
+
+def conv2d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+    activation: str | None = None,
+    algo: str = "auto",
+) -> Array:
+    """Two-dimensional convolution (cross-correlation) of images with zero padding.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Images.
+    weight : array_like, shape (O, C / groups, KH, KW)
+        One kernel per output channel.
+    bias : array_like, shape (O,), optional
+        Added to each output channel.
+    stride : int or (int, int)
+        Pixels between neighbouring windows.
+    padding : int or (int, int)
+        Zeros added on each side.
+    dilation : int or (int, int)
+        Pixels between neighbouring kernel taps.
+    groups : int
+        Input and output channels are split into this many groups that do not see each other;
+        ``groups=C`` is a depthwise convolution.
+    activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
+        Applied last; the slope of "leaky_relu" is 0.01.
+    algo : str
+        "auto" lets the shape decide; other names force an algorithm.
+
+    Returns
+    -------
+    ndarray, shape (N, O, OH, OW)
+        ``OH = (H + 2 * padding - dilation * (KH - 1) - 1) // stride + 1``; OW likewise.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold floating-point numbers, or a number is not an integer.
+    ValueError
+        If the shapes do not fit, the kernel is larger than the padded image, groups does not
+        divide the channels, a number is out of range, or a name is unknown.
+
+    References
+    ----------
+    LeCun et al., "Gradient-based learning applied to document recognition", 1998; dilation: Yu
+    and Koltun, "Multi-scale context aggregation by dilated convolutions", 2016.
+    """
+    x, weight, bias = many(("x", "weight", "bias"), x, weight, bias)
+    return active().conv2d(x, weight, bias, stride, padding, dilation, groups, activation, algo)
+
+
+def conv2d_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    weight: ArrayLike,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+    needs_dx: bool = True,
+    algo: str = "auto",
+) -> tuple[Array | None, Array, Array]:
+    """Gradients of `conv2d` (of the convolution; an activation has its own backward function).
+
+    Parameters
+    ----------
+    dy : array_like, shape (N, O, OH, OW)
+        Gradient with respect to the output.
+    x : array_like, shape (N, C, H, W)
+        Input of the forward call.
+    weight : array_like, shape (O, C / groups, KH, KW)
+        Weight of the forward call.
+    stride, padding, dilation, groups, algo
+        As in the forward call.
+    needs_dx : bool
+        False skips the gradient of the input, which a first layer does not need.
+
+    Returns
+    -------
+    dx : ndarray, shape (N, C, H, W), or None
+    dweight : ndarray, shape (O, C / groups, KH, KW)
+    dbias : ndarray, shape (O,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `conv2d`; also if dy does not have the shape of the output.
+    """
+    dy, x, weight = many(("dy", "x", "weight"), dy, x, weight)
+    return active().conv2d_backward(
+        dy, x, weight, stride, padding, dilation, groups, needs_dx, algo
+    )
+
+
+def im2col(
+    x: ArrayLike,
+    kernel_size: IntPair,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+) -> Array:
+    """Unfold images: each window becomes one row of a matrix.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Images, padded with zeros.
+    kernel_size : int or (int, int)
+        Height KH and width KW of a window.
+    stride, padding, dilation : int or (int, int)
+        As in `conv2d`.
+
+    Returns
+    -------
+    ndarray, shape (N * OH * OW, C * KH * KW)
+
+    Raises
+    ------
+    ValueError
+        If x is not four-dimensional, the window is larger than the padded image, or a number is
+        out of range.
+
+    References
+    ----------
+    Chellapilla, Puri and Simard, "High performance convolutional neural networks for document
+    processing", 2006.
+    """
+    return active().im2col(one("x", x), kernel_size, stride, padding, dilation)
+
+
+def col2im(
+    col: ArrayLike,
+    x_shape: Sequence[int],
+    kernel_size: IntPair,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+) -> Array:
+    """Fold windows back into images, adding up where they overlap: the gradient of `im2col`.
+
+    Parameters
+    ----------
+    col : array_like, shape (N * OH * OW, C * KH * KW)
+        One window per row.
+    x_shape : tuple of int
+        Shape of the images, (N, C, H, W).
+    kernel_size, stride, padding, dilation : int or (int, int)
+        As in `im2col`.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W)
+
+    Raises
+    ------
+    ValueError
+        If col does not have the shape that `im2col` gives, or as `im2col`.
+    """
+    return active().col2im(one("col", col), x_shape, kernel_size, stride, padding, dilation)
