@@ -41,6 +41,17 @@ _current: ContextVar[Any] = ContextVar("nnfast_backend", default=_default)
 active: Callable[[], Any] = _current.get
 
 
+def native() -> Any:
+    """Return the compiled module, whichever backend is in use.
+
+    Raises
+    ------
+    ImportError
+        If it cannot be imported; the message says what to do.
+    """
+    return _load("native", "name")
+
+
 def get_backend() -> str:
     """Return the name of the backend in use here: "native" or "reference"."""
     return "native" if active().__name__.endswith("._core") else "reference"

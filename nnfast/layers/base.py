@@ -48,12 +48,12 @@ class Layer(Step):
     >>> import numpy as np, nnfast as nn
     >>> class Scale(nn.Layer):
     ...     def __init__(self):
-    ...         self.weight = nn.Parameter(np.ones(1, np.float32), name="weight")
+    ...         self.weight = nn.Parameter(np.ones((), np.float32), name="weight")
     ...     def forward(self, x):
     ...         self._saved = x
     ...         return x * self.weight.expect()
     ...     def backward(self, dout, needs_dx=True):
-    ...         self.weight.collect(np.sum(dout * self._take(), keepdims=True).ravel())
+    ...         self.weight.collect(np.sum(dout * self._take()))
     ...         return dout * self.weight.data
     """
 

@@ -15,7 +15,7 @@ class Flatten(Layer):
         """Map x (N, ...) to (N, D)."""
         x = np.asarray(x)
         if x.ndim < 1:
-            raise ValueError("x: Flatten needs at least 1 dimension, got a scalar")
+            raise ValueError("x must have at least 1 dimension for Flatten, got a scalar")
         self._saved = x.shape
         return x.reshape(x.shape[0], int(np.prod(x.shape[1:])))
 

@@ -1,4 +1,7 @@
-"""Losses: called with predictions and targets; `backward()` starts the way back."""
+"""Losses: called with predictions and targets; `backward()` starts the way back.
+
+The precision is that of the predictions: targets and weights are cast to it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,12 @@ from nnfast import functional as F
 from nnfast.layers.base import Step
 from nnfast.layers.checks import REDUCTIONS, number, one_of
 from nnfast.layers.parameter import Array
+
+
+def _like(target: npt.ArrayLike, x: Array) -> Array:
+    """Return floating-point targets in the precision of the predictions, others as they are."""
+    array: Array = np.asarray(target)
+    return array.astype(x.dtype, copy=False) if array.dtype.kind == "f" else array
 
 
 class CrossEntropyLoss(Step):
@@ -67,7 +76,7 @@ class CrossEntropyLoss(Step):
         -------
         NumPy scalar of x's dtype, or array (N,) for ``reduction="none"``.
         """
-        x, target = np.asarray(x), np.asarray(target)
+        x, target = np.asarray(x), _like(target, x)
         weight = None if sample_weight is None else np.asarray(sample_weight, x.dtype)
         if self.class_weight is not None:
             own = self._weigh(x, target, self.class_weight)
@@ -113,12 +122,13 @@ class MSELoss(Step):
     def __init__(self, reduction: str = "mean") -> None:
         self.reduction: str = one_of("reduction", reduction, REDUCTIONS)
 
-    def __call__(self, x: Array, target: Array) -> Any:
+    def __call__(self, x: Array, target: npt.ArrayLike) -> Any:
         """Do `forward`."""
         return self.forward(x, target)
 
-    def forward(self, x: Array, target: Array) -> Any:
+    def forward(self, x: Array, target: npt.ArrayLike) -> Any:
         """Compute the loss of x and target, of one shape; "none" returns an array of that shape."""
+        target = _like(target, x)
         loss = F.mse_loss(x, target, self.reduction)
         self._saved = (x, target)
         return loss

@@ -94,10 +94,25 @@ class Parameter:
         return self.data
 
     def collect(self, grad: Array) -> None:
-        """Store the gradient of the pass; added if another layer of this pass has stored one."""
-        if self.requires_grad:
-            self.grad = self.grad + grad if self._in_pass and self.grad is not None else grad
-            self._in_pass = True
+        """Store the gradient of the pass; added if another layer of this pass has stored one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The gradient has another shape or dtype than the weights.
+        """
+        if not self.requires_grad:
+            return
+        if grad.shape != self.shape:
+            raise ValueError(f"gradient of {self.name} must be {self.shape}, got {grad.shape}")
+        if grad.dtype != self.dtype:
+            raise TypeError(
+                f"gradient of {self.name} must be {self.dtype}, got {grad.dtype}; "
+                f"give backward a {self.dtype} dout"
+            )
+        grad = np.asarray(grad)
+        self.grad = self.grad + grad if self._in_pass and self.grad is not None else grad
+        self._in_pass = True
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy:

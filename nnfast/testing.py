@@ -1,0 +1,229 @@
+"""Hold a layer against numbers: its backward against finite differences, its results against ours.
+
+Works on our layers and losses, on any object with ``forward(x)`` and ``backward(dout)``, and on a
+pair of functions. Everything runs in float64 on copies; what is passed in is never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnfast._subject import Array, Subject
+
+
+@dataclass(frozen=True)
+class Row:
+    """One compared array: its largest error and where that is."""
+
+    name: str
+    error: float
+    index: tuple[int, ...]
+    got: float
+    expected: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was compared. `str` gives a table; `ok` tells whether every error is within `tol`."""
+
+    title: str
+    rows: list[Row]
+    tol: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every error is within the tolerance (NaN is not)."""
+        return all(row.error <= self.tol for row in self.rows)
+
+    def __str__(self) -> str:
+        lines = [f"{self.title} (tolerance {self.tol:g})"]
+        for row in self.rows:
+            verdict = "ok" if row.error <= self.tol else "WRONG"
+            where = ", ".join(map(str, row.index))
+            lines.append(
+                f"  {row.name:<16} error {row.error:8.1e}  {verdict:<6}"
+                f"worst at [{where}]: got {row.got:.9g}, expected {row.expected:.9g}"
+            )
+        return "\n".join(lines)
+
+    def check(self) -> Report:
+        """Return the report if all is well; AssertionError with the table otherwise."""
+        if not self.ok:
+            raise AssertionError(str(self))
+        return self
+
+
+def numerical_gradient(f: Callable[[Array], Any], x: npt.ArrayLike, eps: float = 1e-5) -> Array:
+    """Return the gradient of a scalar function by central differences.
+
+    Parameters
+    ----------
+    f : callable
+        Takes an array like `x`, returns a number.
+    x : array
+        Where to differentiate; used in float64, not changed.
+    eps : float
+        Half the distance of the two points that are compared.
+
+    Returns
+    -------
+    ndarray of float64, of the shape of `x`
+    """
+    point = np.array(x, np.float64)
+    every = np.arange(point.size)
+    return _differences(lambda: float(f(point)), point, every, eps).reshape(point.shape)
+
+
+def check_gradients(
+    layer: Any,
+    x: npt.ArrayLike,
+    *args: Any,
+    eps: float = 1e-5,
+    tol: float = 1e-6,
+    most: int = 100,
+    rng: np.random.Generator | int = 0,
+) -> Report:
+    """Compare `backward` with finite differences, for the input and every parameter.
+
+    Parameters
+    ----------
+    layer : object or pair of functions
+        With ``forward(x, *args)`` and ``backward(dout)``; or ``(forward, backward)`` with
+        ``backward(dout, x)``. Parameters are found as those of an `nnfast.Layer`, as `params` and
+        `grads` (dicts or lists), or as pairs of attributes such as `W` and `dW`.
+    x : array
+        An input. Integers are not differentiated.
+    *args
+        More arguments of forward, such as the target of a loss.
+    eps : float
+        Step of the differences.
+    tol : float
+        Largest error allowed, relative to the largest gradient of the same array.
+    most : int
+        Elements tried in each array, drawn at random if there are more.
+    rng : Generator or int
+        Draws them, and the gradient that is passed to `backward`.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    AssertionError
+        Some gradient is wrong; the message shows the worst element of each array.
+    ValueError
+        Two forward passes over the same input differ, so that there is nothing to differentiate.
+    """
+    rng = np.random.default_rng(rng)
+    subject = Subject(layer, x, args)
+    y = subject.forward()
+    if not np.array_equal(y, subject.forward(), equal_nan=True):
+        raise ValueError("forward must give the same result twice; switch randomness off")
+    dout = rng.standard_normal(y.shape) if y.ndim else np.float64(1.0)
+
+    def objective() -> float:
+        return float(np.sum(subject.forward() * dout))
+
+    given = subject.gradients(dout)
+    compared: list[tuple[str, Array, Array, Array]] = []
+    for name, array in subject.arrays.items():
+        if given.get(name) is None or np.shape(given[name]) != array.shape:
+            got = None if given.get(name) is None else np.shape(given[name])
+            raise AssertionError(f"gradient of {name} must have shape {array.shape}, got {got}")
+        count = min(most, array.size)
+        chosen = np.sort(rng.choice(array.size, count, replace=False)) if count else np.arange(0)
+        numeric = _differences(objective, array, chosen, eps)
+        compared.append((name, chosen, np.asarray(given[name]).ravel()[chosen], numeric))
+    # An array whose true gradient is zero is judged by the scale of the others.
+    floor = 1e-3 * max((np.max(np.abs(c[3]), initial=0.0) for c in compared), default=0.0)
+    rows = [
+        _row(name, subject.arrays[name].shape, chosen, got, numeric, floor)
+        for name, chosen, got, numeric in compared
+    ]
+    return Report(f"gradients of {subject.name}", rows, tol).check()
+
+
+def verify(
+    layer: Any,
+    x: npt.ArrayLike,
+    *args: Any,
+    ours: Any = None,
+    tol: float = 1e-6,
+    rng: np.random.Generator | int = 0,
+) -> Report:
+    """Hold your own layer against numbers: finite differences, and one of our layers if given.
+
+    Parameters
+    ----------
+    layer, x, *args, tol, rng
+        As for `check_gradients`.
+    ours : Layer, optional
+        Computes the same. Parameters of the same name and shape are copied into a copy of it first;
+        others must have the right values already. Result, input gradient and the gradients of the
+        parameters copied are compared.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    AssertionError
+        Something differs; the message is the table.
+    """
+    rng = np.random.default_rng(rng)
+    report = check_gradients(layer, x, *args, tol=tol, rng=rng)
+    if ours is None:
+        return report
+    theirs, twin = Subject(layer, x, args), Subject(ours, x, args)
+    shared = [
+        name
+        for name, array in theirs.arrays.items()
+        if name in twin.arrays and twin.arrays[name].shape == array.shape
+    ]
+    for name in shared:
+        twin.arrays[name][...] = theirs.arrays[name]
+    y, expected = theirs.forward(), twin.forward()
+    if y.shape != expected.shape:
+        raise AssertionError(f"result must have shape {expected.shape}, got {y.shape}")
+    dout = rng.standard_normal(y.shape) if y.ndim else np.float64(1.0)
+    got, wanted = theirs.gradients(dout), twin.gradients(dout)
+    pairs = [("result", y, expected)] + [(f"d{name}", got[name], wanted[name]) for name in shared]
+    rows = [_row(n, a.shape, np.arange(a.size), a.ravel(), b.ravel(), 0.0) for n, a, b in pairs]
+    title = f"{report.title}, and against {twin.name}"
+    return Report(title, report.rows + rows, tol).check()
+
+
+def _differences(f: Callable[[], float], array: Array, places: Array, eps: float) -> Array:
+    """Return df/da at some places of a live array, each moved by ±eps and put back."""
+    result = np.empty(len(places))
+    flat = array.reshape(-1)  # contiguous, so a view
+    for i, place in enumerate(places):
+        value = flat[place]
+        flat[place] = value + eps
+        above = f()
+        flat[place] = value - eps
+        result[i] = (above - f()) / (2 * eps)
+        flat[place] = value
+    return result
+
+
+def _row(
+    name: str, shape: tuple[int, ...], places: Array, got: Array, expected: Array, floor: float
+) -> Row:
+    """Compare two flat arrays relative to the largest element, at least `floor`."""
+    if not got.size:
+        return Row(name, 0.0, (), 0.0, 0.0)
+    difference = np.abs(got - expected)
+    worst = int(np.argmax(difference))  # the first NaN if there is one
+    scale = max(floor, float(np.max(np.abs(expected))))
+    with np.errstate(divide="ignore"):
+        error = float(difference[worst] / np.float64(scale)) if difference[worst] else 0.0
+    index = tuple(int(i) for i in np.unravel_index(places[worst], shape))
+    return Row(name, error, index, float(got[worst]), float(expected[worst]))

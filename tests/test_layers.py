@@ -1,0 +1,198 @@
+"""One table of all layers, held to what every layer promises, over both backends."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import nnfast as nn
+from nnfast.testing import check_gradients
+
+IMAGE, ROWS = (3, 4, 6, 7), (5, 6)
+LAYERS = {
+    "linear": (lambda: nn.Linear(6, 3, rng=0), ROWS),
+    "linear-no-bias": (lambda: nn.Linear(6, 3, bias=False, rng=0), ROWS),
+    "linear-relu": (lambda: nn.Linear(6, 3, activation="relu", rng=0), ROWS),
+    "linear-tanh": (lambda: nn.Linear(6, 3, activation="tanh", rng=0), ROWS),
+    "conv": (lambda: nn.Conv2d(4, 5, 3, rng=0), IMAGE),
+    "conv-pairs": (lambda: nn.Conv2d(4, 2, (2, 3), (1, 2), (1, 0), (2, 1), rng=0), IMAGE),
+    "conv-groups": (lambda: nn.Conv2d(4, 6, 3, padding=1, groups=2, bias=False, rng=0), IMAGE),
+    "conv-depthwise": (lambda: nn.Conv2d(4, 4, 3, groups=4, rng=0), IMAGE),
+    "conv-relu": (lambda: nn.Conv2d(4, 3, 3, activation="relu", rng=0), IMAGE),
+    "conv-leaky": (lambda: nn.Conv2d(4, 3, 3, activation="leaky_relu", rng=0), IMAGE),
+    "conv-sigmoid": (lambda: nn.Conv2d(4, 3, 3, activation="sigmoid", rng=0), IMAGE),
+    "conv-tanh": (lambda: nn.Conv2d(4, 3, 3, activation="tanh", rng=0), IMAGE),
+    "max-pool": (lambda: nn.MaxPool2d(2), IMAGE),
+    "max-pool-overlap": (lambda: nn.MaxPool2d(3, 2, 1), IMAGE),
+    "avg-pool": (lambda: nn.AvgPool2d((2, 3)), IMAGE),
+    "avg-pool-pad": (lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False), IMAGE),
+    "global-avg-pool": (lambda: nn.GlobalAvgPool2d(), IMAGE),
+    "batch-norm-1d": (lambda: nn.BatchNorm1d(6), ROWS),
+    "batch-norm-2d": (lambda: nn.BatchNorm2d(4), IMAGE),
+    "batch-norm-plain": (lambda: nn.BatchNorm2d(4, affine=False), IMAGE),
+    "batch-norm-eval": (lambda: nn.BatchNorm2d(4).eval(), IMAGE),
+    "relu": (lambda: nn.ReLU(), ROWS),
+    "leaky-relu": (lambda: nn.LeakyReLU(0.2), ROWS),
+    "leaky-relu-0": (lambda: nn.LeakyReLU(0.0), ROWS),
+    "sigmoid": (lambda: nn.Sigmoid(), ROWS),
+    "tanh": (lambda: nn.Tanh(), ROWS),
+    "dropout": (lambda: nn.Dropout(0.4, rng=0), ROWS),
+    "dropout-eval": (lambda: nn.Dropout(0.4, rng=0).eval(), ROWS),
+    "flatten": (lambda: nn.Flatten(), IMAGE),
+    "softmax": (lambda: nn.Softmax(), ROWS),
+    "softmax-axis": (lambda: nn.Softmax(axis=1), IMAGE),
+    "log-softmax": (lambda: nn.LogSoftmax(), ROWS),
+    "log-softmax-axis": (lambda: nn.LogSoftmax(axis=0), ROWS),
+    "sequential": (lambda: nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 2), rng=0), ROWS),
+    "empty": (lambda: nn.Sequential(), ROWS),
+}
+every_layer = pytest.mark.parametrize("name", LAYERS)
+
+
+def build(name, dtype=np.float32):
+    make, shape = LAYERS[name]
+    return make().astype(dtype), np.random.default_rng(1).standard_normal(shape).astype(dtype)
+
+
+@every_layer
+def test_gradients(name, backend):
+    layer, x = build(name, np.float64)
+    if "eval" in name and hasattr(layer, "running_var"):
+        layer.running_mean += 0.3
+        layer.running_var *= 1.7
+    check_gradients(layer, x)
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_is_kept_and_inputs_are_not_changed(name, dtype, backend):
+    layer, x = build(name, dtype)
+    before = x.copy()
+    y = layer(x)
+    dout = np.ones_like(y)
+    dx = layer.backward(dout, needs_dx=True)
+    assert y.dtype == dx.dtype == dtype and dx.shape == x.shape
+    assert all(a.dtype == dtype for a in (*layer.params.values(), *layer.grads.values()))
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_array_equal(dout, np.ones_like(y))
+
+
+@every_layer
+def test_one_backward_for_each_forward(name, backend):
+    layer, x = build(name)
+    message = f"{type(layer).__name__}.backward: call forward first"
+    with pytest.raises(RuntimeError, match=message):
+        layer.backward(x)
+    y = layer(x)
+    layer.backward(y, needs_dx=True)
+    with pytest.raises(RuntimeError, match=message):
+        layer.backward(y)
+
+
+@every_layer
+def test_input_gradient_only_on_demand(name, backend):
+    layer, x = build(name)
+    other = copy.deepcopy(layer)
+    y = layer(x)
+    assert layer.backward(y, needs_dx=False) is None
+    other(x)
+    assert other.backward(y, needs_dx=True).shape == x.shape
+    for key, grad in layer.grads.items():
+        np.testing.assert_array_equal(grad, other.grads[key])
+
+
+@every_layer
+def test_state_round_trip(name, backend):
+    layer, x = build(name)
+    layer(x)  # moves running statistics and counters
+    state = layer.state_dict()
+    other, _ = build(name)
+    held = other._state()
+    for array in held.values():
+        array[...] = 7
+    other.load_state_dict(state)
+    assert all(other._state()[key] is array for key, array in held.items())  # in place
+    np.testing.assert_array_equal(layer(x), other(x))
+
+
+@every_layer
+def test_repr_and_copy(name):
+    layer, x = build(name)
+    assert repr(layer).startswith(type(layer).__name__ + "(")
+    np.testing.assert_array_equal(copy.deepcopy(layer)(x), layer(x))
+
+
+@every_layer
+def test_any_strides(name, backend):
+    layer, x = build(name)
+    other = copy.deepcopy(layer)
+    y, again = layer(x), other(np.asfortranarray(x))
+    np.testing.assert_allclose(again, y, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        other.backward(np.asfortranarray(y), True), layer.backward(y, True), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_reprs():
+    assert repr(nn.Linear(3, 4, bias=False, activation="relu")) == (
+        "Linear(3, 4, bias=False, activation='relu')"
+    )
+    assert repr(nn.Conv2d(2, 4, (3, 5), padding=1, groups=2)) == (
+        "Conv2d(2, 4, (3, 5), padding=1, groups=2)"
+    )
+    assert repr(nn.MaxPool2d(3, 2)) == "MaxPool2d(3, stride=2)"
+    assert repr(nn.BatchNorm1d(3, eps=0.1)) == "BatchNorm1d(3, eps=0.1)"
+    assert repr(nn.Sequential(nn.ReLU())) == "Sequential(\n  (0): ReLU()\n)"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nn.Linear(0, 3), ValueError, "in_features must be at least 1, got 0"),
+        (lambda: nn.Linear(3, 2.5), TypeError, "out_features must be an integer, got 2.5"),
+        (lambda: nn.Linear(3, 3, activation="gelu"), ValueError, "activation must be one of"),
+        (lambda: nn.Linear(3, 3, init="he"), ValueError, "init must be one of"),
+        (lambda: nn.Linear(3, 3, dtype=np.int64), TypeError, "dtype must be float32 or float64"),
+        (lambda: nn.Conv2d(3, 3, 0), ValueError, "kernel_size must be at least 1"),
+        (lambda: nn.Conv2d(3, 3, (1, 2, 3)), ValueError, "kernel_size must be an integer or a"),
+        (lambda: nn.Conv2d(3, 3, 3, padding=-1), ValueError, "padding must be at least 0"),
+        (lambda: nn.Conv2d(3, 3, 3, stride="2"), TypeError, "stride must be an integer"),
+        (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "groups must divide in_channels=3"),
+        (lambda: nn.MaxPool2d(3, padding=2), ValueError, "padding must be at most half"),
+        (lambda: nn.AvgPool2d(2, stride=0), ValueError, "stride must be at least 1"),
+        (lambda: nn.BatchNorm2d(-1), ValueError, "num_features must be at least 1"),
+        (lambda: nn.BatchNorm1d(3, momentum=1.5), ValueError, "momentum must be finite"),
+        (lambda: nn.BatchNorm1d(3, eps="x"), TypeError, "eps must be a number"),
+        (
+            lambda: nn.BatchNorm1d(3)(np.ones((2, 4), "f")),
+            ValueError,
+            r"x must have shape \(N, 3\)",
+        ),
+        (
+            lambda: nn.BatchNorm2d(3)(np.ones((2, 3), "f")),
+            ValueError,
+            r"x must have shape \(N, 3, H",
+        ),
+        (lambda: nn.Dropout(1.0), ValueError, "p must be finite, at least 0 and below 1"),
+        (lambda: nn.Dropout(-0.1), ValueError, "p must be finite, at least 0"),
+        (lambda: nn.Dropout(float("nan")), ValueError, "p must be finite"),
+        (lambda: nn.LeakyReLU(-1), ValueError, "negative_slope must be finite, at least 0"),
+        (lambda: nn.Softmax(axis=0.5), TypeError, "integer"),
+        (lambda: nn.Flatten()(np.float32(1)), ValueError, "x must have at least 1 dimension"),
+        (lambda: nn.Sequential(nn.ReLU), TypeError, "layer must be an nnfast Layer, got type"),
+        (lambda: nn.Layer().forward(1), NotImplementedError, "Layer defines no forward"),
+        (lambda: nn.Layer().backward(1), NotImplementedError, "Layer defines no backward"),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize("name", ["linear", "conv", "batch-norm-1d", "batch-norm-eval"])
+def test_a_float64_input_does_not_turn_a_float32_layer_into_float64(name, backend):
+    layer, x = build(name)
+    with pytest.raises(TypeError, match="x must be float32, as the weights of"):
+        layer(x.astype(np.float64))
+    assert layer(x.astype(np.float16)).dtype == np.float32
+    assert layer.astype(np.float64)(x).dtype == np.float64  # nothing is lost this way
