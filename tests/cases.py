@@ -1,0 +1,215 @@
+"""The shapes that tests run every function on, and those that the benchmark measures.
+
+Small and awkward in the first part: odd sizes, empty batches, single elements, sizes around the
+vector width. BENCH holds the layers of the benchmark; the tests take no part in it.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+DTYPES = (np.float32, np.float64)
+IntPair = int | tuple[int, int]
+
+
+class Conv(NamedTuple):
+    """A convolution: x (N, C, H, W), weight (O, C / groups, KH, KW)."""
+
+    x: tuple[int, int, int, int]
+    weight: tuple[int, int, int, int]
+    stride: IntPair = 1
+    padding: IntPair = 0
+    dilation: IntPair = 1
+    groups: int = 1
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments after x and weight, by name."""
+        return dict(zip(self._fields[2:], self[2:], strict=True))
+
+    def __str__(self) -> str:
+        return f"x{_text(self.x)}-w{_text(self.weight)}" + "".join(
+            f"-{name}{_text(value)}"
+            for name, value in self.options.items()
+            if value != Conv._field_defaults[name]
+        )
+
+
+class Pool(NamedTuple):
+    """A pooling of x (N, C, H, W)."""
+
+    x: tuple[int, int, int, int]
+    kernel_size: IntPair
+    stride: IntPair | None = None
+    padding: IntPair = 0
+
+    def __str__(self) -> str:
+        return "-".join(map(_text, self))
+
+
+class Gemm(NamedTuple):
+    """A product (M, K) @ (K, N)."""
+
+    m: int
+    k: int
+    n: int
+
+    def __str__(self) -> str:
+        return "x".join(map(str, self))
+
+
+def _text(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+CONV = [
+    Conv((1, 1, 1, 1), (1, 1, 1, 1)),
+    Conv((2, 3, 8, 8), (4, 3, 3, 3)),
+    Conv((2, 3, 8, 8), (4, 3, 3, 3), padding=1),
+    Conv((1, 1, 28, 28), (30, 1, 5, 5)),  # the first layer of the book
+    Conv((3, 5, 7, 9), (6, 5, 3, 3), stride=2, padding=1),
+    Conv((2, 3, 9, 11), (5, 3, 2, 4), stride=(2, 3), padding=(1, 2)),
+    Conv((2, 3, 11, 13), (4, 3, 3, 3), padding=2, dilation=2),
+    Conv((2, 4, 12, 10), (6, 4, 3, 2), stride=(1, 2), padding=(3, 0), dilation=(3, 1)),
+    Conv((2, 6, 7, 7), (9, 2, 3, 3), padding=1, groups=3),
+    Conv((2, 6, 9, 8), (4, 3, 3, 3), stride=2, padding=2, dilation=2, groups=2),
+    Conv((2, 8, 9, 9), (8, 1, 3, 3), padding=1, groups=8),  # depthwise
+    Conv((1, 5, 10, 9), (5, 1, 3, 3), stride=2, padding=1, groups=5),
+    Conv((2, 3, 8, 7), (6, 1, 5, 5), padding=2, groups=3),  # depthwise, two kernels a channel
+    Conv((2, 7, 5, 5), (3, 7, 1, 1)),
+    Conv((2, 7, 5, 6), (17, 7, 1, 1), stride=2),
+    Conv((1, 4, 4, 4), (2, 4, 1, 1), padding=1),
+    Conv((2, 3, 4, 4), (5, 3, 4, 4)),  # one window
+    Conv((2, 3, 3, 3), (4, 3, 5, 5), padding=1),  # kernel larger than the image
+    Conv((1, 2, 5, 5), (3, 2, 3, 3), padding=4),  # windows of padding alone
+    Conv((2, 3, 10, 10), (4, 3, 3, 3), stride=5),  # stride larger than the kernel
+    Conv((1, 3, 1, 20), (4, 3, 1, 5), padding=(0, 2)),  # one-dimensional
+    Conv((1, 16, 17, 19), (16, 16, 3, 3), padding=1),
+    Conv((2, 33, 14, 14), (31, 33, 3, 3), padding=1),
+    Conv((1, 3, 30, 30), (8, 3, 7, 7), stride=2, padding=3),
+    Conv((0, 3, 8, 8), (4, 3, 3, 3), padding=1),  # empty batch
+    Conv((0, 4, 5, 5), (4, 1, 3, 3), groups=4),
+]
+
+POOL = [
+    Pool((1, 1, 1, 1), 1),
+    Pool((2, 3, 8, 8), 2),
+    Pool((2, 3, 7, 9), 2),  # the last row and column belong to no window
+    Pool((2, 3, 9, 9), 3, 2),
+    Pool((2, 3, 8, 10), 3, 2, 1),
+    Pool((1, 2, 7, 7), 3, 1, 1),
+    Pool((2, 2, 9, 8), (2, 3), (3, 1), (1, 0)),
+    Pool((1, 2, 6, 7), (3, 2), (2, 2), (1, 1)),
+    Pool((2, 1, 5, 5), 5),
+    Pool((1, 2, 10, 10), 2, 5),  # stride larger than the window
+    Pool((1, 1, 18, 18), (17, 16), 1),  # 272 positions: indices no longer fit a byte
+    Pool((1, 5, 33, 35), 2),
+    Pool((0, 3, 8, 8), 2),
+]
+
+NORM = [
+    (1, 1),
+    (7, 5),
+    (64, 33),
+    (1, 3, 2, 2),
+    (2, 1, 3, 5),
+    (4, 6, 7, 9),
+    (3, 17, 16, 16),
+    (2, 0, 3, 3),  # no channels
+]
+
+SOFTMAX = [(1, 1), (3, 7), (64, 10), (5, 33), (2, 1000), (17,), (2, 3, 5), (0, 10), (4, 0)]
+
+ELEMENTWISE = [
+    (),
+    (0,),
+    (1,),
+    (7,),
+    (8,),
+    (9,),
+    (31,),
+    (33,),
+    (3, 5),
+    (2, 3, 4, 5),
+    (1000,),
+    (70001,),
+]
+
+GEMM = [
+    Gemm(1, 1, 1),
+    Gemm(1, 7, 1),
+    Gemm(2, 3, 4),
+    Gemm(6, 16, 16),
+    Gemm(7, 17, 15),
+    Gemm(5, 1, 9),
+    Gemm(33, 65, 31),
+    Gemm(100, 784, 10),
+    Gemm(129, 127, 128),
+    Gemm(1, 300, 257),  # one row
+    Gemm(257, 300, 1),  # one column
+    Gemm(1000, 3, 2),  # tall
+    Gemm(2, 3, 1000),  # wide
+    Gemm(3, 2000, 5),  # long sums
+    Gemm(0, 3, 4),
+    Gemm(3, 0, 4),
+    Gemm(3, 4, 0),
+]
+
+REDUCE: list[tuple[tuple[int, ...], int | tuple[int, ...] | None]] = [
+    ((), None),
+    ((1,), 0),
+    ((9,), None),
+    ((1000,), -1),
+    ((3, 5), None),
+    ((3, 5), 0),
+    ((3, 5), 1),
+    ((4, 5, 6), 1),
+    ((4, 5, 6), (0, 2)),
+    ((4, 5, 6), (1, 2)),
+    ((2, 3, 4, 5), (-1, 0, 2)),
+    ((2, 3, 4, 5), ()),
+    ((70, 1001), 0),
+    ((70, 1001), 1),
+    ((0, 3), 1),
+    ((3, 4, 0), 0),
+]
+
+
+class Bench(NamedTuple):
+    """A layer of the benchmark: function, and its arguments as shapes and numbers."""
+
+    function: str
+    arguments: dict[str, Any]
+
+
+def _conv(n: int, c: int, h: int, o: int, k: int, stride: int, padding: int) -> Bench:
+    arguments = {"x": (n, c, h, h), "weight": (o, c, k, k), "stride": stride, "padding": padding}
+    return Bench("conv2d", arguments)
+
+
+IMAGES = (64, 64, 56, 56)
+
+BENCH = {
+    "conv 1-30 5x5, 28": _conv(100, 1, 28, 30, 5, 1, 0),
+    "conv 16-16 3x3, 28": _conv(100, 16, 28, 16, 3, 1, 1),
+    "conv 64-64 3x3, 8": _conv(100, 64, 8, 64, 3, 1, 1),
+    "conv 64-64 3x3, 56": _conv(16, 64, 56, 64, 3, 1, 1),
+    "conv 128-128 3x3, 28": _conv(16, 128, 28, 128, 3, 1, 1),
+    "conv 256-256 3x3, 14": _conv(16, 256, 14, 256, 3, 1, 1),
+    "conv 64-256 1x1, 56": _conv(16, 64, 56, 256, 1, 1, 0),
+    "conv 3-64 7x7/2, 224": _conv(16, 3, 224, 64, 7, 2, 3),
+    "conv 64-192 5x5, 27": _conv(16, 64, 27, 192, 5, 1, 2),
+    "im2col 1, 5x5, 28": Bench("im2col", {"x": (100, 1, 28, 28), "kernel_size": 5}),
+    "im2col 16, 3x3, 28": Bench("im2col", {"x": (100, 16, 28, 28), "kernel_size": 3, "padding": 1}),
+    "max pool 2/2": Bench("max_pool2d", {"x": IMAGES, "kernel_size": 2, "stride": 2}),
+    "max pool 3/2": Bench("max_pool2d", {"x": IMAGES, "kernel_size": 3, "stride": 2}),
+    "batch norm": Bench("batch_norm", {"x": IMAGES, "weight": (64,), "bias": (64,)}),
+    "ReLU": Bench("relu", {"x": IMAGES}),
+    "dropout 0.5": Bench("dropout", {"x": IMAGES, "p": 0.5}),
+    "cross-entropy 4096x1000": Bench("cross_entropy", {"x": (4096, 1000), "target": (4096,)}),
+    "cross-entropy 700x10000": Bench("cross_entropy", {"x": (700, 10000), "target": (700,)}),
+    "GEMM 256": Bench("gemm", {"a": (256, 256), "b": (256, 256)}),
+    "GEMM 512": Bench("gemm", {"a": (512, 512), "b": (512, 512)}),
+    "GEMM 1024": Bench("gemm", {"a": (1024, 1024), "b": (1024, 1024)}),
+    "GEMM 2048": Bench("gemm", {"a": (2048, 2048), "b": (2048, 2048)}),
+}

@@ -1,0 +1,172 @@
+"""The reference against mathematics: finite differences, PyTorch, published random numbers."""
+
+import cases
+import numpy as np
+import pytest
+from numeric import Array, assert_gradient, distinct, finite_difference, normal
+
+from nnfast import reference as ref
+from nnfast.reference.dropout import philox4x32, random_words
+
+
+def small(table: list) -> list:
+    """The cases small enough for finite differences."""
+    return [case for case in table if 0 < np.prod(case.x) < 600]
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh"])
+def test_activation_gradient(name: str) -> None:
+    x, dy = distinct((3, 7)), normal((3, 7), seed=1)
+    forward, backward = getattr(ref, name), getattr(ref, name + "_backward")
+    saved = x if "relu" in name else forward(x)
+    assert_gradient(backward(dy, saved), forward, x, dy)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "leaky_relu", "sigmoid", "tanh"])
+def test_linear_gradient(activation: str | None) -> None:
+    x, weight, bias = normal((4, 5)), normal((3, 5), seed=1), normal(3, seed=2)
+    y = ref.linear(x, weight, bias, activation)
+    dy = normal(y.shape, seed=3)
+    dx, dweight, dbias = ref.linear_backward(dy, x, weight, y, activation)
+    assert_gradient(dx, lambda x: ref.linear(x, weight, bias, activation), x, dy)
+    assert_gradient(dweight, lambda w: ref.linear(x, w, bias, activation), weight, dy)
+    assert_gradient(dbias, lambda b: ref.linear(x, weight, b, activation), bias, dy)
+
+
+@pytest.mark.parametrize("case", small(cases.CONV), ids=str)
+def test_conv_gradient(case: cases.Conv) -> None:
+    x, weight, bias = normal(case.x), normal(case.weight, seed=1), normal(case.weight[0], seed=2)
+    y = ref.conv2d(x, weight, bias, **case.options)
+    dy = normal(y.shape, seed=3)
+    dx, dweight, dbias = ref.conv2d_backward(dy, x, weight, **case.options)
+    assert_gradient(dx, lambda x: ref.conv2d(x, weight, bias, **case.options), x, dy)
+    assert_gradient(dweight, lambda w: ref.conv2d(x, w, bias, **case.options), weight, dy)
+    assert_gradient(dbias, lambda b: ref.conv2d(x, weight, b, **case.options), bias, dy)
+
+
+@pytest.mark.parametrize("case", cases.CONV, ids=str)
+def test_col2im_is_the_transpose_of_im2col(case: cases.Conv) -> None:
+    window = (case.weight[2:], case.stride, case.padding, case.dilation)
+    x = normal(case.x)
+    col = ref.im2col(x, *window)
+    other = normal(col.shape, seed=1)
+    back = ref.col2im(other, case.x, *window)
+    np.testing.assert_allclose(np.vdot(col, other), np.vdot(x, back), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", small(cases.POOL), ids=str)
+def test_pool_gradient(case: cases.Pool) -> None:
+    x, window = distinct(case.x), case[1:]
+    y, indices = ref.max_pool2d(x, *window)
+    dy = normal(y.shape, seed=1)
+    dx = ref.max_pool2d_backward(dy, indices, case.x, *window)
+    assert_gradient(dx, lambda x: ref.max_pool2d(x, *window)[0], x, dy)
+    for count_pad in (True, False):
+        dx = ref.avg_pool2d_backward(dy, case.x, *window, count_pad)
+        assert_gradient(dx, lambda x, c=count_pad: ref.avg_pool2d(x, *window, c), x, dy)
+    dy = normal(case.x[:2], seed=1)
+    dx = ref.global_avg_pool2d_backward(dy, case.x)
+    assert_gradient(dx, ref.global_avg_pool2d, x, dy)
+
+
+def test_max_pool_never_chooses_padding() -> None:
+    x = np.full((1, 1, 4, 4), -np.inf)
+    y, indices = ref.max_pool2d(x, 3, 2, 1)
+    assert (y == -np.inf).all()
+    dx = ref.max_pool2d_backward(np.ones_like(y), indices, x.shape, 3, 2, 1)
+    assert dx.sum() == y.size
+
+
+@pytest.mark.parametrize("shape", [shape for shape in cases.NORM if 1 < np.prod(shape) < 500])
+def test_batch_norm_gradient(shape: tuple[int, ...]) -> None:
+    x, weight, bias = normal(shape), normal(shape[1], seed=1), normal(shape[1], seed=2)
+    y, mean, var = ref.batch_norm(x, weight, bias)
+    dy = normal(shape, seed=3)
+    dx, dweight, dbias = ref.batch_norm_backward(dy, x, mean, var, weight)
+    assert_gradient(dx, lambda x: ref.batch_norm(x, weight, bias)[0], x, dy, 1e-6)
+    assert_gradient(dweight, lambda w: ref.batch_norm(x, w, bias)[0], weight, dy)
+    assert_gradient(dbias, lambda b: ref.batch_norm(x, weight, b)[0], bias, dy)
+    np.testing.assert_allclose(ref.batch_norm_inference(x, mean, var, weight, bias), y, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_softmax_gradient(name: str, axis: int) -> None:
+    x, dy = normal((3, 4, 2)), normal((3, 4, 2), seed=1)
+    forward = getattr(ref, name)
+    dx = getattr(ref, name + "_backward")(dy, forward(x, axis), axis)
+    assert_gradient(dx, lambda x: forward(x, axis), x, dy)
+
+
+def targets(soft: bool) -> Array:
+    """Targets of six samples and five classes, two labels ignored."""
+    if soft:
+        return np.abs(normal((6, 5), seed=1))
+    return np.array([0, 4, -100, 2, -100, 1])
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_gradient(
+    soft: bool, smoothing: float, reduction: str, weighted: bool
+) -> None:
+    x, target = normal((6, 5)), targets(soft)
+    weight = np.arange(1.0, 7.0) if weighted else None
+    options = (weight, -100, smoothing, reduction)
+    loss, lse = ref.cross_entropy(x, target, *options)
+    dloss = normal(6, seed=2) if reduction == "none" else 1.7
+    assert np.shape(loss) == np.shape(dloss)
+    dx = ref.cross_entropy_backward(x, target, lse, *options, dloss)
+    assert_gradient(dx, lambda x: ref.cross_entropy(x, target, *options)[0], x, dloss)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_mse_gradient(reduction: str) -> None:
+    x, target = normal((3, 4)), normal((3, 4), seed=1)
+    dloss = normal((3, 4), seed=2) if reduction == "none" else 1.7
+    dx = ref.mse_loss_backward(x, target, reduction, dloss)
+    assert_gradient(dx, lambda x: ref.mse_loss(x, target, reduction), x, dloss)
+
+
+def test_dropout_gradient() -> None:
+    x, dy = normal((5, 7)), normal((5, 7), seed=1)
+    dx = ref.dropout_backward(dy, 0.3, 42, 7)
+    np.testing.assert_allclose(
+        dx, finite_difference(lambda x: ref.dropout(x, 0.3, 42, 7), x, dy), atol=1e-7
+    )
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "words"),
+    [
+        ((0, 0, 0, 0), (0, 0), "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            "d16cfe09 94fdcceb 5001e420 24126ea1",
+        ),
+    ],
+)
+def test_philox_known_answers(counter: tuple, key: tuple, words: str) -> None:
+    """The vectors that the authors of Random123 publish with their library."""
+    got = philox4x32(tuple(map(np.uint64, counter)), tuple(map(np.uint64, key)))
+    assert [f"{int(word):08x}" for word in got] == words.split()
+
+
+def test_random_words_are_the_words_of_the_blocks_in_order() -> None:
+    words = random_words(11, seed=(3 << 32) + 5, offset=(7 << 32) + 9)
+    for i, word in enumerate(words):
+        counter = (np.uint64(i // 4), np.uint64(0), np.uint64(9), np.uint64(7))
+        assert word == philox4x32(counter, (np.uint64(5), np.uint64(3)))[i % 4]
+
+
+def test_dropout_keeps_the_stated_share() -> None:
+    x = np.ones(100_000)
+    y = ref.dropout(x, 0.3, seed=1)
+    assert set(np.unique(y)) == {0.0, 1 / 0.7}
+    assert abs(np.mean(y == 0) - 0.3) < 0.01
+    assert np.mean(y == ref.dropout(x, 0.3, seed=2)) < 0.6
+    assert np.mean(y == ref.dropout(x, 0.3, seed=1, offset=1)) < 0.6
