@@ -11,5 +11,7 @@ from csrc cimport *
 cnp.import_array()
 
 include "array.pxi"
+include "geometry.pxi"
 include "runtime.pxi"
 include "activation.pxi"
+include "im2col.pxi"

@@ -182,6 +182,7 @@ cdef cnp.ndarray new_4d(int64_t n, int64_t c, int64_t h, int64_t w, cnp.ndarray 
 
 cdef extern from "Python.h":
     ctypedef struct PyThreadState
+    object PyNumber_Index(object value)
     PyThreadState *PyEval_SaveThread()
     void PyEval_RestoreThread(PyThreadState *state)
 
@@ -203,9 +204,12 @@ cdef inline int retake_gil(PyThreadState *state, int status) except -1:
 cdef int64_t check_int(object value, str name, int64_t low, int64_t high=MAX_SIZE) except? -1:
     """`value` as an integer in [low, high]."""
     cdef int64_t number
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {describe(value)}")
-    index = value.__index__()
+    try:
+        index = PyNumber_Index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {describe(value)}") from None
     if not low <= index <= high:
         raise ValueError(f"{name} must be an integer from {low} to {high}, got {index}")
     number = index

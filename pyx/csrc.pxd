@@ -42,3 +42,6 @@ cdef extern from "nnfast.h" nogil:
 
     int nnf_relu(nnf_dtype dtype, int64_t n, const void *x, void *y)
     int nnf_relu_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *x, void *dx)
+
+    int nnf_im2col(nnf_dtype dtype, const nnf_conv *d, const void *x, void *col)
+    int nnf_col2im(nnf_dtype dtype, const nnf_conv *d, const void *col, void *x)
