@@ -1,129 +1,189 @@
 /* im2col.c: images to the matrix of their windows and back:
  * x (n, c, h, w) and col (n * oh * ow, c * kh * kw), a window per row.
  *
- * A task owns a band of what it writes. Channels go in small blocks: their input rows stay in the
- * first-level cache while the windows of one output row pass over them. */
+ * A task owns a band of what it writes. Channels go in small blocks: what they touch of one row of
+ * the image stays in the first-level cache while the windows pass over it. */
 #include "real.h"
 
 enum { CHANNEL_BLOCK = 8 };
 
-/* The taps of a window of `count`, first pixel `start`, that lie inside an axis of `size`. */
-static void inside(int64_t start, int64_t step, int64_t count, int64_t size, int64_t *first,
-                   int64_t *last) {
-    *first = 0;
-    *last = count;
-    if (start >= 0 && start + (count - 1) * step < size)
-        return; /* no division in the common case */
+/* im2col: the taps [first, last) of a window that lie inside an axis of `size`. */
+static void taps_inside(int64_t start, int64_t step, int64_t count, int64_t size, int64_t *first,
+                        int64_t *last) {
     *first = start < 0 ? MIN(count, ceil_div(-start, step)) : 0;
     *last = start < size ? MIN(count, ceil_div(size - start, step)) : 0;
     *last = MAX(*last, *first);
 }
 
-/* One window row of kw taps: a constant kw, inlined, becomes one or two moves. */
-VINLINE void copy_taps(real *to, const real *from, int64_t kw, int64_t dilation) {
-    if (dilation == 1)
-        memcpy(to, from, (size_t)kw * sizeof(real));
-    else
-        for (int64_t j = 0; j < kw; j++)
-            to[j] = from[j * dilation];
-}
-
-/* Output row oh of image x (c, h, w) to col (ow, c * kh * kw). */
-VINLINE void unfold_row(const nnf_conv *d, int64_t oh, const real *x, real *col, int64_t kw,
-                        int64_t dilation) {
-    const int64_t taps = d->kh * kw, ih = oh * d->stride_h - d->pad_h;
-    int64_t top, bottom;
-    inside(ih, d->dilation_h, d->kh, d->h, &top, &bottom);
-    for (int64_t c0 = 0; c0 < d->c; c0 += CHANNEL_BLOCK)
-        for (int64_t ow = 0; ow < d->ow; ow++) {
-            const int64_t iw = ow * d->stride_w - d->pad_w;
-            int64_t left, right;
-            inside(iw, dilation, kw, d->w, &left, &right);
-            for (int64_t c = c0; c < MIN(c0 + CHANNEL_BLOCK, d->c); c++) {
-                real *window = col + (ow * d->c + c) * taps;
-                const real *from = x + (c * d->h + ih) * d->w + iw;
-                if (bottom - top < d->kh || right - left < kw)
-                    memset(window, 0, (size_t)taps * sizeof(real));
-                if (right - left == kw)
-                    for (int64_t i = top; i < bottom; i++)
-                        copy_taps(window + i * kw, from + i * d->dilation_h * d->w, kw, dilation);
-                else
-                    for (int64_t i = top; i < bottom; i++)
-                        for (int64_t j = left; j < right; j++)
-                            window[i * kw + j] = from[i * d->dilation_h * d->w + j * dilation];
-            }
-        }
-}
-
-/* Adds the windows of output row oh, channels c0 .. c1, into x (c, h, w). The twin adds tap by tap,
- * first tap first; walking the windows backwards gives every pixel the same order. */
-VINLINE void fold_row(const nnf_conv *d, int64_t oh, int64_t c0, int64_t c1, const real *col,
-                      real *x, int64_t kw, int64_t dilation) {
-    const int64_t taps = d->kh * kw, ih = oh * d->stride_h - d->pad_h;
-    int64_t top, bottom;
-    inside(ih, d->dilation_h, d->kh, d->h, &top, &bottom);
-    for (int64_t ow = d->ow - 1; ow >= 0; ow--) {
-        const int64_t iw = ow * d->stride_w - d->pad_w;
-        int64_t left, right;
-        inside(iw, dilation, kw, d->w, &left, &right);
-        for (int64_t c = c0; c < c1; c++) {
-            const real *window = col + (ow * d->c + c) * taps;
-            real *to = x + (c * d->h + ih) * d->w + iw;
-            if (right - left == kw)
-                for (int64_t i = top; i < bottom; i++)
-                    for (int64_t j = 0; j < kw; j++)
-                        to[i * d->dilation_h * d->w + j * dilation] += window[i * kw + j];
-            else
-                for (int64_t i = top; i < bottom; i++)
-                    for (int64_t j = left; j < right; j++)
-                        to[i * d->dilation_h * d->w + j * dilation] += window[i * kw + j];
+/* Windows [begin, end) of an output row that lie inside the image from left to right, channels
+ * c0 .. c1; tap rows [top, bottom) lie inside it, the others are zero. */
+VINLINE void unfold_inside(const nnf_conv *d, int64_t begin, int64_t end, int64_t c0, int64_t c1,
+                           int64_t top, int64_t bottom, const real *x, real *col, int64_t kw) {
+    const int64_t plane = d->h * d->w, pitch = d->dilation_h * d->w, stride = d->stride_w;
+    const int64_t taps = d->kh * kw, row = d->c * taps, rows = bottom - top;
+    const size_t above = (size_t)(top * kw) * sizeof(real);
+    const size_t below = (size_t)((d->kh - bottom) * kw) * sizeof(real);
+    x += top * pitch + c0 * plane;
+    for (int64_t ow = begin; ow < end; ow++) {
+        const real *from = x + ow * stride;
+        real *to = col + ow * row + c0 * taps;
+        for (int64_t c = c0; c < c1; c++, from += plane) {
+            if (above)
+                memset(to, 0, above);
+            to += top * kw;
+            for (int64_t i = 0; i < rows; i++, to += kw)
+                memcpy(to, from + i * pitch, (size_t)kw * sizeof(real));
+            if (below)
+                memset(to, 0, below);
+            to += taps - bottom * kw;
         }
     }
 }
 
-/* Calls f(..., kw, dilation) with the kernel width a constant where it is a usual one. */
-#define USUAL_WIDTH(f, ...)                                                                        \
-    do {                                                                                           \
-        if (d->dilation_w != 1)                                                                    \
-            f(__VA_ARGS__, d->kw, d->dilation_w);                                                  \
-        else if (d->kw == 1)                                                                       \
-            f(__VA_ARGS__, 1, 1);                                                                  \
-        else if (d->kw == 2)                                                                       \
-            f(__VA_ARGS__, 2, 1);                                                                  \
-        else if (d->kw == 3)                                                                       \
-            f(__VA_ARGS__, 3, 1);                                                                  \
-        else if (d->kw == 5)                                                                       \
-            f(__VA_ARGS__, 5, 1);                                                                  \
-        else                                                                                       \
-            f(__VA_ARGS__, d->kw, 1);                                                              \
-    } while (0)
+/* Window ow, any taps of which may lie outside or apart. */
+static void unfold_window(const nnf_conv *d, int64_t ow, int64_t c0, int64_t c1, int64_t top,
+                          int64_t bottom, const real *x, real *col) {
+    const int64_t taps = d->kh * d->kw;
+    int64_t left, right;
+    taps_inside(ow * d->stride_w - d->pad_w, d->dilation_w, d->kw, d->w, &left, &right);
+    for (int64_t c = c0; c < c1; c++) {
+        const real *from = x + c * d->h * d->w + ow * d->stride_w;
+        real *to = col + (ow * d->c + c) * taps;
+        memset(to, 0, (size_t)taps * sizeof(real));
+        for (int64_t i = top; i < bottom; i++)
+            for (int64_t j = left; j < right; j++)
+                to[i * d->kw + j] = from[i * d->dilation_h * d->w + j * d->dilation_w];
+    }
+}
 
-static void im2col_row(const nnf_conv *d, int64_t row, const real *x, real *col) {
-    x += row / d->oh * d->c * d->h * d->w;
-    col += row * d->ow * d->c * d->kh * d->kw;
-    USUAL_WIDTH(unfold_row, d, row % d->oh, x, col);
+/* Output row oh of image x (c, h, w) to col (ow, c * kh * kw). */
+static void unfold_row(const nnf_conv *d, int64_t oh, const real *x, real *col) {
+    const int64_t ih = oh * d->stride_h - d->pad_h;
+    const int64_t room = d->w + d->pad_w - d->kw; /* the last column a whole window starts at */
+    const bool simple = d->dilation_w == 1 && room >= 0;
+    const int64_t lo = MIN(ceil_div(d->pad_w, d->stride_w), d->ow);
+    const int64_t hi = simple ? MAX(lo, MIN(room / d->stride_w + 1, d->ow)) : lo;
+    int64_t top, bottom;
+    taps_inside(ih, d->dilation_h, d->kh, d->h, &top, &bottom);
+    x += ih * d->w - d->pad_w;
+    for (int64_t c0 = 0; c0 < d->c; c0 += CHANNEL_BLOCK) {
+        const int64_t c1 = MIN(c0 + CHANNEL_BLOCK, d->c);
+        for (int64_t ow = 0; ow < lo; ow++)
+            unfold_window(d, ow, c0, c1, top, bottom, x, col);
+#define INSIDE(kw) unfold_inside(d, lo, hi, c0, c1, top, bottom, x, col, kw)
+        if (d->kw == 1)
+            INSIDE(1);
+        else if (d->kw == 3)
+            INSIDE(3);
+        else if (d->kw == 5)
+            INSIDE(5);
+        else
+            INSIDE(d->kw);
+#undef INSIDE
+        for (int64_t ow = hi; ow < d->ow; ow++)
+            unfold_window(d, ow, c0, c1, top, bottom, x, col);
+    }
 }
 
 int FN(im2col)(const nnf_conv *d, const real *x, real *col) {
-    const int64_t rows = d->n * d->oh, size = rows * d->ow * d->c * d->kh * d->kw;
-    PARALLEL_FOR(row, rows, 0.5 * (double)size, im2col_row(d, row, x, col));
+    const int64_t rows = d->n * d->oh, row = d->ow * d->c * d->kh * d->kw;
+    const int64_t image = d->c * d->h * d->w;
+    PARALLEL_FOR(i, rows, 0.5 * (double)rows * (double)row,
+                 unfold_row(d, i % d->oh, x + i / d->oh * image, col + i * row));
     return NNF_OK;
 }
 
-static void col2im_block(const nnf_conv *d, int64_t image, int64_t c0, const real *col, real *x) {
-    const int64_t c1 = MIN(c0 + CHANNEL_BLOCK, d->c), plane = d->h * d->w;
-    const int64_t row = d->ow * d->c * d->kh * d->kw;
-    x += image * d->c * plane;
-    col += image * d->oh * row;
-    memset(x + c0 * plane, 0, (size_t)((c1 - c0) * plane) * sizeof(real));
-    for (int64_t oh = d->oh - 1; oh >= 0; oh--)
-        USUAL_WIDTH(fold_row, d, oh, c0, c1, col + oh * row, x);
+/* col2im: the windows that meet one pixel of an axis. Tap t of them is number first + t * step of
+ * its window, and the window `window - t * back`. */
+typedef struct {
+    int64_t first, window, count;
+} meeting;
+
+typedef struct {
+    int64_t step, back;
+} progression;
+
+static progression find_progression(int64_t stride, int64_t dilation) {
+    int64_t a = stride, b = dilation;
+    while (b != 0) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return (progression){stride / a, dilation / a};
+}
+
+static meeting find_meeting(int64_t pixel, int64_t kernel, int64_t stride, int64_t pad,
+                            int64_t dilation, int64_t windows, progression p) {
+    for (int64_t tap = 0; tap < kernel; tap++) {
+        const int64_t start = pixel + pad - tap * dilation;
+        if (start < 0)
+            break;
+        if (start % stride == 0 && start / stride < windows) {
+            const int64_t window = start / stride;
+            const int64_t count = MIN((kernel - 1 - tap) / p.step, window / p.back) + 1;
+            return (meeting){tap, window, count};
+        }
+    }
+    return (meeting){0, 0, 0};
+}
+
+VINLINE real gather(const real *p, int64_t rows, int64_t row_step, int64_t columns,
+                    int64_t column_step) {
+    real sum = 0;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            sum += p[i * row_step + j * column_step];
+    return sum;
+}
+
+/* Channels c0 .. c1 of image x (c, h, w) from col (oh * ow, c * kh * kw). Each pixel's sum runs
+ * over its taps in ascending order, as the twin's does. */
+static void fold_block(const nnf_conv *d, const meeting *columns, int64_t c0, int64_t c1,
+                       const real *col, real *x) {
+    const int64_t taps = d->kh * d->kw, row = d->c * taps, plane = d->h * d->w, width = d->w;
+    const progression down = find_progression(d->stride_h, d->dilation_h);
+    const progression across = find_progression(d->stride_w, d->dilation_w);
+    const int64_t row_step = down.step * d->kw - down.back * d->ow * row;
+    const int64_t column_step = across.step - across.back * row;
+    for (int64_t ih = 0; ih < d->h; ih++) {
+        const meeting v =
+            find_meeting(ih, d->kh, d->stride_h, d->pad_h, d->dilation_h, d->oh, down);
+        for (int64_t iw = 0; iw < width; iw++) {
+            const meeting u = columns[iw];
+            const real *p = col + (v.window * d->ow + u.window) * row + v.first * d->kw + u.first;
+            real *to = x + ih * width + iw;
+#define GATHER(n)                                                                                  \
+    for (int64_t c = c0; c < c1; c++)                                                              \
+        to[c * plane] = gather(p + c * taps, v.count, row_step, n, column_step);
+            switch (u.count) {
+            case 1:
+                GATHER(1);
+                break;
+            case 3:
+                GATHER(3);
+                break;
+            default:
+                GATHER(u.count);
+            }
+#undef GATHER
+        }
+    }
 }
 
 int FN(col2im)(const nnf_conv *d, const real *col, real *x) {
-    const int64_t blocks = ceil_div(d->c, CHANNEL_BLOCK);
-    const int64_t size = d->n * d->oh * d->ow * d->c * d->kh * d->kw;
-    PARALLEL_FOR(task, d->n * blocks, 0.5 * (double)size + (double)(d->n * d->c * d->h * d->w),
-                 col2im_block(d, task / blocks, task % blocks * CHANNEL_BLOCK, col, x));
+    const int64_t blocks = ceil_div(d->c, CHANNEL_BLOCK), image = d->c * d->h * d->w;
+    const int64_t size = d->oh * d->ow * d->c * d->kh * d->kw;
+    const progression across = find_progression(d->stride_w, d->dilation_w);
+    meeting *columns = nnf_alloc((size_t)d->w * sizeof *columns);
+    if (!columns)
+        return NNF_NO_MEMORY;
+    for (int64_t iw = 0; iw < d->w; iw++)
+        columns[iw] = find_meeting(iw, d->kw, d->stride_w, d->pad_w, d->dilation_w, d->ow, across);
+    PARALLEL_FOR(task, d->n * blocks, 0.7 * (double)d->n * (double)(size + image), {
+        const int64_t c0 = task % blocks * CHANNEL_BLOCK, i = task / blocks;
+        fold_block(d, columns, c0, MIN(c0 + CHANNEL_BLOCK, d->c), col + i * size, x + i * image);
+    });
+    nnf_free(columns);
     return NNF_OK;
 }
