@@ -18,13 +18,15 @@
 
 #if NNF_DTYPE_BITS == 32
 typedef float real;
-typedef int32_t ireal; /* the integer of the same width */
+typedef int32_t ireal; /* the integers of the same width */
+typedef uint32_t ureal;
 #define NNF_DTYPE_NAME f32
 #define REAL_MAX       FLT_MAX
 #define REAL_EPS       FLT_EPSILON
 #else
 typedef double real;
 typedef int64_t ireal;
+typedef uint64_t ureal;
 #define NNF_DTYPE_NAME f64
 #define REAL_MAX       DBL_MAX
 #define REAL_EPS       DBL_EPSILON
@@ -40,8 +42,12 @@ typedef int64_t ireal;
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+static inline int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+static inline int64_t round_up(int64_t a, int64_t b) {
+    return ceil_div(a, b) * b;
+}
 
 /* Scratch for `count` reals, or NULL; give it back with nnf_free. */
 static inline real *alloc_reals(int64_t count) {

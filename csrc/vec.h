@@ -24,6 +24,7 @@
 
 typedef real vec __attribute__((vector_size(VBYTES)));
 typedef ireal ivec __attribute__((vector_size(VBYTES)));
+typedef ureal uvec __attribute__((vector_size(VBYTES)));
 /* The same in memory: any alignment. */
 typedef real vec_mem __attribute__((vector_size(VBYTES), aligned(sizeof(real)), may_alias));
 
@@ -31,43 +32,14 @@ enum { VL = VBYTES / sizeof(real) };
 
 #define VINLINE static inline __attribute__((always_inline, unused))
 
-VINLINE vec vload(const real *p) { return *(const vec_mem *)p; }
-VINLINE void vstore(real *p, vec v) { *(vec_mem *)p = v; }
-/* x - 0 keeps the sign of a zero, x + 0 would not. */
-VINLINE vec vset1(real x) { return x - (vec){0}; }
-VINLINE ivec viset1(ireal x) { return x - (ivec){0}; }
-VINLINE vec vzero(void) { return (vec){0}; }
-
-/* The first n < VL elements; the other lanes read as zero and are not written. */
-VINLINE vec vload_part(const real *p, int64_t n) {
-    vec v = {0};
-    for (int64_t i = 0; i < n; i++)
-        v[i] = p[i];
-    return v;
-}
-VINLINE void vstore_part(real *p, vec v, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        p[i] = v[i];
-}
-
-VINLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
-VINLINE vec vselect(ivec mask, vec a, vec b) {
-    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
-}
-VINLINE vec vabs(vec a) {
-    return (vec)((ivec)a & ~(ivec)vset1((real)-0.0));
-}
-VINLINE vec vcopysign(vec magnitude, vec sign) {
-    const ivec bit = (ivec)vset1((real)-0.0);
-    return (vec)(((ivec)magnitude & ~bit) | ((ivec)sign & bit));
-}
-
 #if NNF_DTYPE_BITS == 32
 #define NNF_X86_SUFFIX(op) op##_ps
 #define NNF_ARM_SUFFIX(op) op##_f32
+#define NNF_X86_MASK       __mmask16
 #else
 #define NNF_X86_SUFFIX(op) op##_pd
 #define NNF_ARM_SUFFIX(op) op##_f64
+#define NNF_X86_MASK       __mmask8
 #endif
 #if defined(__AVX512F__)
 #define NNF_NATIVE(op) NNF_X86_SUFFIX(_mm512_##op)
@@ -79,17 +51,93 @@ VINLINE vec vcopysign(vec magnitude, vec sign) {
 #define NNF_NATIVE(op) NNF_ARM_SUFFIX(v##op##q)
 #endif
 
+VINLINE vec vload(const real *p) {
+    return *(const vec_mem *)p;
+}
+VINLINE void vstore(real *p, vec v) {
+    *(vec_mem *)p = v;
+}
+/* x - 0 keeps the sign of a zero, x + 0 would not. */
+VINLINE vec vset1(real x) {
+    return x - (vec){0};
+}
+VINLINE ivec viset1(ireal x) {
+    return x - (ivec){0};
+}
+VINLINE vec vzero(void) {
+    return (vec){0};
+}
+
+/* All bits set in the first n <= VL lanes. */
+VINLINE ivec vfirst(int64_t n) {
+    static const ireal ones_then_zeros[2 * VL] = {[0 ... VL - 1] = -1};
+    typedef ireal ivec_mem __attribute__((vector_size(VBYTES), aligned(sizeof(real))));
+    return *(const ivec_mem *)(ones_then_zeros + VL - n);
+}
+
+/* The first n < VL elements; the other lanes read as zero and are not written. */
+VINLINE vec vload_part(const real *p, int64_t n) {
+#if defined(__AVX512F__)
+    return (vec)NNF_NATIVE(maskz_loadu)((NNF_X86_MASK)((1u << n) - 1), p);
+#elif defined(__AVX__)
+    return (vec)NNF_NATIVE(maskload)(p, (__m256i)vfirst(n));
+#else
+    vec v = {0};
+    for (int64_t i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+#endif
+}
+VINLINE void vstore_part(real *p, vec v, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        p[i] = v[i];
+}
+
+VINLINE vec vfma(vec a, vec b, vec c) {
+    return a * b + c;
+}
+VINLINE vec vselect(ivec mask, vec a, vec b) {
+    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
+}
+/* The first n elements, n of any size; lanes beyond them hold `fill`. */
+VINLINE vec vload_or(const real *p, int64_t n, vec fill) {
+    return n >= VL ? vload(p) : vselect(vfirst(n), vload_part(p, n), fill);
+}
+VINLINE void vstore_upto(real *p, vec v, int64_t n) {
+    if (n >= VL)
+        vstore(p, v);
+    else
+        vstore_part(p, v, n);
+}
+VINLINE vec vabs(vec a) {
+    return (vec)((ivec)a & ~(ivec)vset1((real)-0.0));
+}
+VINLINE vec vcopysign(vec magnitude, vec sign) {
+    const ivec bit = (ivec)vset1((real)-0.0);
+    return (vec)(((ivec)magnitude & ~bit) | ((ivec)sign & bit));
+}
+
 /* vmax(a, b) and vmin(a, b) give b where either is NaN (as x86 does), so vmax(floor, x) keeps x's
  * NaN. vsqrt is correctly rounded. */
 #if defined(NNF_NATIVE) && !defined(__ARM_NEON)
-VINLINE vec vmax(vec a, vec b) { return (vec)NNF_NATIVE(max)(a, b); }
-VINLINE vec vmin(vec a, vec b) { return (vec)NNF_NATIVE(min)(a, b); }
+VINLINE vec vmax(vec a, vec b) {
+    return (vec)NNF_NATIVE(max)(a, b);
+}
+VINLINE vec vmin(vec a, vec b) {
+    return (vec)NNF_NATIVE(min)(a, b);
+}
 #else
-VINLINE vec vmax(vec a, vec b) { return vselect(a > b, a, b); }
-VINLINE vec vmin(vec a, vec b) { return vselect(a < b, a, b); }
+VINLINE vec vmax(vec a, vec b) {
+    return vselect(a > b, a, b);
+}
+VINLINE vec vmin(vec a, vec b) {
+    return vselect(a < b, a, b);
+}
 #endif
 #if defined(NNF_NATIVE)
-VINLINE vec vsqrt(vec a) { return (vec)NNF_NATIVE(sqrt)(a); }
+VINLINE vec vsqrt(vec a) {
+    return (vec)NNF_NATIVE(sqrt)(a);
+}
 #else
 VINLINE vec vsqrt(vec a) {
     for (int i = 0; i < VL; i++)
@@ -105,6 +153,15 @@ VINLINE real vsum(vec v) {
     for (int half = VL / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             lane[i] += lane[i + half];
+    return lane[0];
+}
+/* NaN in any lane may be lost. */
+VINLINE real vmax_lane(vec v) {
+    real lane[VL];
+    vstore(lane, v);
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
     return lane[0];
 }
 

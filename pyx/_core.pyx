@@ -6,6 +6,7 @@ Arrays must be C-contiguous float32 or float64, all of one dtype; nnfast.functio
 """
 
 cimport numpy as cnp
+from libc.float cimport DBL_MAX
 from csrc cimport *
 
 cnp.import_array()
@@ -14,4 +15,5 @@ include "array.pxi"
 include "geometry.pxi"
 include "runtime.pxi"
 include "activation.pxi"
+include "softmax.pxi"
 include "im2col.pxi"

@@ -42,6 +42,20 @@ cdef extern from "nnfast.h" nogil:
 
     int nnf_relu(nnf_dtype dtype, int64_t n, const void *x, void *y)
     int nnf_relu_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *x, void *dx)
+    int nnf_leaky_relu(nnf_dtype dtype, int64_t n, double slope, const void *x, void *y)
+    int nnf_leaky_relu_backward(nnf_dtype dtype, int64_t n, double slope, const void *dy,
+                                const void *x, void *dx)
+    int nnf_sigmoid(nnf_dtype dtype, int64_t n, const void *x, void *y)
+    int nnf_sigmoid_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *y, void *dx)
+    int nnf_tanh(nnf_dtype dtype, int64_t n, const void *x, void *y)
+    int nnf_tanh_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *y, void *dx)
+
+    int nnf_softmax(nnf_dtype dtype, int64_t rows, int64_t cols, const void *x, void *y)
+    int nnf_softmax_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *dy,
+                             const void *y, void *dx)
+    int nnf_log_softmax(nnf_dtype dtype, int64_t rows, int64_t cols, const void *x, void *y)
+    int nnf_log_softmax_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *dy,
+                                 const void *y, void *dx)
 
     int nnf_im2col(nnf_dtype dtype, const nnf_conv *d, const void *x, void *col)
     int nnf_col2im(nnf_dtype dtype, const nnf_conv *d, const void *col, void *x)

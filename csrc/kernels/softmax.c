@@ -1,0 +1,213 @@
+/* softmax.c: softmax, log-softmax and their gradients along the last axis:
+ * x, y, dx, dy (rows, cols).
+ *
+ * Each is a reduction of a row followed by a map of its elements; `row_op` names the two, and
+ * by_rows runs them over lanes, rows or chunks of rows (see softmax.h).
+ */
+#include "softmax.h"
+
+typedef enum {
+    LANES, /* n = cols * VL elements in lane order; every lane is a row */
+    ROW,   /* n = cols: a whole row; the result is the same in all lanes */
+    CHUNK, /* a part of a row; reduce leaves nothing in `out` for map */
+} row_mode;
+
+/* What reduce finds: sum, of terms that were divided by e^top (top = 0: they were not). */
+typedef struct {
+    vec top, sum;
+} row_stats;
+
+typedef struct {
+    void (*reduce)(row_mode mode, int64_t n, const real *p, const real *q, real *out, row_stats *s);
+    void (*map)(row_mode mode, int64_t n, const row_stats *s, const real *p, const real *q,
+                real *out);
+} row_op;
+
+static vec sum_of_row(row_mode mode, vec sum) {
+    return mode == LANES ? sum : vset1(vsum(sum));
+}
+
+static void exp_reduce(row_mode mode, int64_t n, const real *x, real *e, row_stats *s) {
+    const vec top = lane_max(n, x);
+    s->top = mode == LANES ? top : vset1(vmax_lane(top));
+    /* A chunk of nothing but -infinity counts nothing, unless the whole row is like that. */
+    const vec shift = mode == CHUNK && s->top[0] == (real)-INFINITY ? vzero() : s->top;
+    s->sum = sum_of_row(mode, lane_sum_exp(n, x, shift, e));
+}
+
+static void softmax_reduce(row_mode mode, int64_t n, const real *x, const real *q, real *y,
+                           row_stats *s) {
+    (void)q;
+    exp_reduce(mode, n, x, mode == CHUNK ? NULL : y, s);
+}
+
+static void softmax_map(row_mode mode, int64_t n, const row_stats *s, const real *x, const real *q,
+                        real *y) {
+    (void)q;
+    const real *from = mode == CHUNK ? x : y;
+    for (int64_t j = 0; j < n; j += VL) {
+        vec e = vload_or(from + j, n - j, vzero());
+        if (mode == CHUNK)
+            e = vexp(e - s->top);
+        vstore_upto(y + j, e / s->sum, n - j);
+    }
+}
+
+static void log_softmax_reduce(row_mode mode, int64_t n, const real *x, const real *q, real *y,
+                               row_stats *s) {
+    (void)q;
+    (void)y;
+    exp_reduce(mode, n, x, NULL, s);
+}
+
+static void log_softmax_map(row_mode mode, int64_t n, const row_stats *s, const real *x,
+                            const real *q, real *y) {
+    (void)mode;
+    (void)q;
+    const vec top = s->top, log_sum = vlog(s->sum);
+    for (int64_t j = 0; j < n; j += VL)
+        vstore_upto(y + j, (vload_or(x + j, n - j, vzero()) - top) - log_sum, n - j);
+}
+
+/* The sum of p q, or of p alone when q is NULL. */
+static void dot_reduce(row_mode mode, int64_t n, const real *p, const real *q, row_stats *s) {
+    vec sum = vzero();
+    for (int64_t j = 0; j < n;) {
+        const int64_t end = MIN(n, j + SUM_BLOCK);
+        vec part = vzero();
+        for (; j < end; j += VL) {
+            const vec a = vload_or(p + j, n - j, vzero());
+            part += q ? a * vload_or(q + j, n - j, vzero()) : a;
+        }
+        sum += part;
+    }
+    s->top = vzero();
+    s->sum = sum_of_row(mode, sum);
+}
+
+static void softmax_backward_reduce(row_mode mode, int64_t n, const real *dy, const real *y,
+                                    real *dx, row_stats *s) {
+    (void)dx;
+    dot_reduce(mode, n, dy, y, s);
+}
+
+static void softmax_backward_map(row_mode mode, int64_t n, const row_stats *s, const real *dy,
+                                 const real *y, real *dx) {
+    (void)mode;
+    const vec sum = s->sum;
+    for (int64_t j = 0; j < n; j += VL) {
+        const vec d = vload_or(dy + j, n - j, vzero()) - sum;
+        vstore_upto(dx + j, vload_or(y + j, n - j, vzero()) * d, n - j);
+    }
+}
+
+static void log_softmax_backward_reduce(row_mode mode, int64_t n, const real *dy, const real *y,
+                                        real *dx, row_stats *s) {
+    (void)y;
+    (void)dx;
+    dot_reduce(mode, n, dy, NULL, s);
+}
+
+static void log_softmax_backward_map(row_mode mode, int64_t n, const row_stats *s, const real *dy,
+                                     const real *y, real *dx) {
+    (void)mode;
+    const vec sum = s->sum;
+    for (int64_t j = 0; j < n; j += VL) {
+        const vec p = vexp(vload_or(y + j, n - j, vzero()));
+        vstore_upto(dx + j, vload_or(dy + j, n - j, vzero()) - p * sum, n - j);
+    }
+}
+
+static void lanes_block(const row_op *op, int64_t begin, int64_t end, int64_t cols, const real *p,
+                        const real *q, real *out) {
+    real a[LANE_COLS * VL], b[LANE_COLS * VL], c[LANE_COLS * VL];
+    for (int64_t row = begin; row < end; row += VL) {
+        const int64_t rows = MIN(VL, end - row);
+        row_stats s;
+        to_lanes(rows, cols, p + row * cols, a);
+        if (q)
+            to_lanes(rows, cols, q + row * cols, b);
+        op->reduce(LANES, cols * VL, a, b, c, &s);
+        op->map(LANES, cols * VL, &s, a, b, c);
+        from_lanes(rows, cols, c, out + row * cols);
+    }
+}
+
+static void rows_block(const row_op *op, int64_t begin, int64_t end, int64_t cols, const real *p,
+                       const real *q, real *out) {
+    for (int64_t row = begin; row < end; row++) {
+        const real *const p_row = p + row * cols, *const q_row = q ? q + row * cols : NULL;
+        row_stats s;
+        op->reduce(ROW, cols, p_row, q_row, out + row * cols, &s);
+        op->map(ROW, cols, &s, p_row, q_row, out + row * cols);
+    }
+}
+
+/* The statistics of a row from those of its chunks, in their order. */
+static row_stats combine(int64_t chunks, const row_stats *part) {
+    row_stats all = {part[0].top, vzero()};
+    for (int64_t i = 1; i < chunks; i++)
+        all.top = vmax(part[i].top, all.top);
+    for (int64_t i = 0; i < chunks; i++)
+        all.sum += part[i].sum * vexp(part[i].top - all.top);
+    return all;
+}
+
+static int by_chunks(const row_op *op, int64_t rows, int64_t cols, double work, const real *p,
+                     const real *q, real *out) {
+    const int64_t chunks = ceil_div(cols, NNF_CHUNK);
+    row_stats *part = nnf_alloc((size_t)(rows * chunks) * sizeof *part);
+    if (!part)
+        return NNF_NO_MEMORY;
+    PARALLEL_FOR(i, rows * chunks, work, {
+        const int64_t column = i % chunks * NNF_CHUNK, n = MIN(NNF_CHUNK, cols - column);
+        const int64_t at = i / chunks * cols + column;
+        op->reduce(CHUNK, n, p + at, q ? q + at : NULL, NULL, &part[i]);
+    });
+    for (int64_t row = 0; row < rows; row++)
+        part[row * chunks] = combine(chunks, part + row * chunks);
+    PARALLEL_FOR(i, rows * chunks, work, {
+        const int64_t row = i / chunks, column = i % chunks * NNF_CHUNK;
+        const int64_t at = row * cols + column, n = MIN(NNF_CHUNK, cols - column);
+        op->map(CHUNK, n, &part[row * chunks], p + at, q ? q + at : NULL, out + at);
+    });
+    nnf_free(part);
+    return NNF_OK;
+}
+
+/* Run `op` over all rows; q may be NULL. `work`: nanoseconds per element. */
+static int by_rows(const row_op *op, int64_t rows, int64_t cols, double work, const real *p,
+                   const real *q, real *out) {
+    work *= (double)rows * (double)cols;
+    if (cols > NNF_CHUNK)
+        return by_chunks(op, rows, cols, work / 2, p, q, out);
+    const int64_t block = rows_per_block(cols);
+    PARALLEL_FOR(i, ceil_div(rows, block), work, {
+        const int64_t begin = i * block, end = MIN(rows, begin + block);
+        if (cols <= LANE_COLS)
+            lanes_block(op, begin, end, cols, p, q, out);
+        else
+            rows_block(op, begin, end, cols, p, q, out);
+    });
+    return NNF_OK;
+}
+
+int FN(softmax)(int64_t rows, int64_t cols, const real *x, real *y) {
+    const row_op op = {softmax_reduce, softmax_map};
+    return by_rows(&op, rows, cols, 1.5, x, NULL, y);
+}
+
+int FN(softmax_backward)(int64_t rows, int64_t cols, const real *dy, const real *y, real *dx) {
+    const row_op op = {softmax_backward_reduce, softmax_backward_map};
+    return by_rows(&op, rows, cols, 0.7, dy, y, dx);
+}
+
+int FN(log_softmax)(int64_t rows, int64_t cols, const real *x, real *y) {
+    const row_op op = {log_softmax_reduce, log_softmax_map};
+    return by_rows(&op, rows, cols, 1.5, x, NULL, y);
+}
+
+int FN(log_softmax_backward)(int64_t rows, int64_t cols, const real *dy, const real *y, real *dx) {
+    const row_op op = {log_softmax_backward_reduce, log_softmax_backward_map};
+    return by_rows(&op, rows, cols, 1.0, dy, y, dx);
+}
