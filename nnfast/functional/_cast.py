@@ -26,9 +26,7 @@ def one(name: str, value: Any) -> Array:
         dtype = value.dtype
         if dtype is FLOAT32 or dtype is FLOAT64:
             return value
-    if value is None:
-        raise TypeError(f"{name} must be an array, got None")
-    return _prepare((name,), (value,))[0]
+    return _prepare((name,), (_as_array(name, value),))[0]
 
 
 def many(names: Sequence[str], *values: Any) -> Sequence[Any]:
@@ -99,6 +97,8 @@ def _prepare(names: Sequence[str], values: Sequence[Any]) -> list[Any]:
 
 
 def _as_array(name: str, value: Any) -> Array:
+    if value is None:
+        raise TypeError(f"{name} must be an array, got None")
     try:
         return np.asarray(value)
     except ValueError as error:

@@ -140,7 +140,7 @@ def mse_loss_backward(
     ValueError
         If the shapes differ or there is no such reduction.
     """
-    x, target = many(("x", "target"), x, target)
+    x, target = many(("x", "target"), one("x", x), target)
     return active().mse_loss_backward(x, target, reduction, _dloss(dloss, x))
 
 

@@ -102,7 +102,7 @@ def bytes_fit(name: str, *sizes: int) -> None:
 
 def number(name: str, value: SupportsFloat, least: float = -math.inf) -> float:
     """Check and return one finite number of at least `least`."""
-    result = _as_float(name, value)
+    result = real(name, value)
     if not (math.isfinite(result) and result >= least):
         raise ValueError(f"{name} must be finite and at least {least}, got {value!r}")
     return result
@@ -110,14 +110,15 @@ def number(name: str, value: SupportsFloat, least: float = -math.inf) -> float:
 
 def fraction(name: str, value: SupportsFloat, one_included: bool = False) -> float:
     """Check and return a number of [0, 1), or of [0, 1]."""
-    result = _as_float(name, value)
+    result = real(name, value)
     if not (0 <= result < 1 or (one_included and result == 1)):
         end = "]" if one_included else ")"
         raise ValueError(f"{name} must lie in [0, 1{end}, got {value!r}")
     return result
 
 
-def _as_float(name: str, value: SupportsFloat) -> float:
+def real(name: str, value: SupportsFloat) -> float:
+    """Check and return any number, NaN and infinity included."""
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:

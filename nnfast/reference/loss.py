@@ -149,13 +149,10 @@ def _dloss(dloss: Any, shape: tuple[int, ...], x: Array, reduction: str) -> Any:
         _checks.floats(x=x, dloss=dloss)
         _checks.shape("dloss", dloss, shape)
         return dloss
-    if isinstance(dloss, (str, bytes)) or np.ndim(dloss):
+    if np.ndim(dloss):
         allowed = f"a number or of shape {shape}" if reduction == "none" else "a number"
         raise ValueError(f"dloss must be {allowed} for reduction={reduction!r}, got {dloss!r}")
-    try:
-        return x.dtype.type(float(dloss))
-    except TypeError:
-        raise TypeError(f"dloss must be a number, got {dloss!r}") from None
+    return x.dtype.type(_checks.real("dloss", dloss))
 
 
 def _divide(value: Any, count: Any) -> Any:

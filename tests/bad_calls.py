@@ -1,0 +1,165 @@
+"""Calls that must fail: a good call of every function, and what to put in place of one argument.
+
+A row holds the function, the argument that is wrong and that the message must name, its value and
+the error. Where the shapes of two arrays contradict each other the message may name either.
+"""
+
+from typing import Any
+
+import numpy as np
+from numeric import normal
+
+
+def good_calls() -> dict[str, dict[str, Any]]:
+    """Return arguments with which each function works, made anew."""
+    x, image, weight = normal((2, 3)), normal((2, 4, 6, 6)), normal((6, 2, 3, 3))
+    window = {"kernel_size": (3, 3), "stride": 1, "padding": 1, "dilation": 1}
+    pool = {"kernel_size": 2, "stride": 2, "padding": 0}
+    conv = {"stride": 1, "padding": 1, "dilation": 1, "groups": 2, "algo": "auto"}
+    labels, rate = np.array([0, 2]), {"lr": 0.1, "weight_decay": 0.1}
+    loss = {"ignore_index": -100, "label_smoothing": 0.1, "reduction": "none"}
+    stream = {"p": 0.5, "seed": 1, "offset": 2}
+    channels = {"mean": normal(4), "var": np.ones(4), "weight": np.ones(4)}
+    adam = {"step": 1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, **rate}
+    dense = {"x": x, "weight": normal((4, 3)), "activation": "relu"}
+
+    def state(*names: str) -> dict[str, Any]:
+        return {name: np.ones((2, 3)) for name in ("param", "grad", *names)}
+
+    calls: dict[str, dict[str, Any]] = {
+        "gemm": {"a": x, "b": normal((3, 4)), "bias": normal(4), "activation": "tanh"},
+        "linear": {**dense, "bias": normal(4)},
+        "linear_backward": {**dense, "dy": normal((2, 4)), "y": normal((2, 4))},
+        "im2col": {"x": image, **window},
+        "col2im": {"col": normal((72, 36)), "x_shape": (2, 4, 6, 6), **window},
+        "conv2d": {"x": image, "weight": weight, "bias": normal(6), "activation": "relu", **conv},
+        "conv2d_backward": {"dy": normal((2, 6, 6, 6)), "x": image, "weight": weight, **conv},
+        "max_pool2d": {"x": image, **pool},
+        "max_pool2d_backward": {
+            "dy": normal((2, 4, 3, 3)),
+            "indices": np.zeros((2, 4, 3, 3), np.uint8),
+            "x_shape": (2, 4, 6, 6),
+            **pool,
+        },
+        "avg_pool2d": {"x": image, **pool},
+        "avg_pool2d_backward": {"dy": normal((2, 4, 3, 3)), "x_shape": (2, 4, 6, 6), **pool},
+        "global_avg_pool2d": {"x": image},
+        "global_avg_pool2d_backward": {"dy": normal((2, 4)), "x_shape": (2, 4, 6, 6)},
+        "batch_norm": {"x": image, "weight": np.ones(4), "bias": normal(4), "eps": 1e-5},
+        "batch_norm_inference": {"x": image, **channels, "bias": normal(4), "eps": 1e-5},
+        "batch_norm_backward": {"dy": image + 1, "x": image, **channels, "eps": 1e-5},
+        "cross_entropy": {"x": x, "target": labels, "sample_weight": np.ones(2), **loss},
+        "cross_entropy_backward": {
+            "x": x,
+            "target": labels,
+            "lse": normal(2),
+            "sample_weight": np.ones(2),
+            "dloss": normal(2),
+            **loss,
+        },
+        "mse_loss": {"x": x, "target": x + 1, "reduction": "sum"},
+        "mse_loss_backward": {"x": x, "target": x + 1, "reduction": "none", "dloss": x},
+        "dropout": {"x": x, **stream},
+        "dropout_backward": {"dy": x, **stream},
+        "sgd_update": {**state(), **rate},
+        "momentum_update": {**state("velocity"), **rate, "momentum": 0.9},
+        "adagrad_update": {**state("sum_sq"), **rate, "eps": 1e-8},
+        "rmsprop_update": {**state("mean_sq"), **rate, "eps": 1e-8, "alpha": 0.9},
+        "adadelta_update": {**state("mean_sq", "mean_delta_sq"), **rate, "eps": 1e-8, "rho": 0.9},
+        "adam_update": {**state("m", "v"), **adam},
+        "adamw_update": {**state("m", "v"), **adam},
+    }
+    for name in ("relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"):
+        saved = "x" if "relu" in name else "y"
+        extra: dict[str, Any] = {"negative_slope": 0.1} if name == "leaky_relu" else {}
+        extra = {"axis": 1} if "softmax" in name else extra
+        calls[name] = {"x": x, **extra}
+        calls[name + "_backward"] = {"dy": x + 1, saved: x, **extra}
+    for name in ("reduce_sum", "reduce_mean", "reduce_max"):
+        calls[name] = {"x": x, "axis": 1}
+    return calls
+
+
+OPTIONAL = {"bias", "y", "sample_weight"}
+IN_PLACE = {"param", "velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
+NOT_FLOATS = {"target", "indices", "dloss"}
+
+ANY_WIDTH = {  # arrays whose last axis may have any length
+    ("conv2d", "x"),
+    ("batch_norm", "x"),
+    ("batch_norm_inference", "x"),
+    ("cross_entropy", "x"),
+    ("cross_entropy_backward", "x"),
+}
+INTEGERS = {"stride": 1, "padding": 0, "dilation": 1, "kernel_size": 1, "groups": 1, "step": 1}
+NOT_NEGATIVE = {"lr", "weight_decay", "momentum", "eps"}
+FRACTIONS = {"p", "beta1", "beta2", "alpha", "rho", "label_smoothing"}
+CHOICES = {"activation", "algo", "reduction"}
+STREAMS = {"seed", "offset"}
+
+
+def bad_values(function: str, name: str, value: Any) -> list[tuple[Any, type[Exception]]]:
+    """Return wrong values of one argument, from what kind of argument it is."""
+    if isinstance(value, np.ndarray) and name not in NOT_FLOATS:
+        return _bad_arrays(function, name, value)
+    if name in INTEGERS:
+        least = INTEGERS[name]
+        rows = [(least - 1, ValueError), (-7, ValueError), (2**70, ValueError)]
+        rows += [(1.0, TypeError), ("1", TypeError), (1j, TypeError), (True, TypeError)]
+        if not (name == "stride" and "pool" in function):
+            rows.append((None, TypeError))
+        if name not in ("groups", "step"):
+            rows += [((1,), ValueError), ((1, 1, 1), ValueError), ((1, least - 1), ValueError)]
+            rows += [((1.5, 1), TypeError), (np.array([1, 1]), TypeError)]
+        return rows
+    if name in NOT_NEGATIVE | FRACTIONS | {"negative_slope"}:
+        rows = [(np.nan, ValueError), (np.inf, ValueError), (-np.inf, ValueError)]
+        rows += [("0.5", TypeError), (None, TypeError), (1j, TypeError), ([0.5], TypeError)]
+        if name != "negative_slope":
+            rows.append((-0.1, ValueError))
+        if name in FRACTIONS:
+            rows.append((1.5, ValueError))
+        if name in ("p", "beta1", "beta2"):
+            rows.append((1.0, ValueError))
+        return rows
+    if name in STREAMS:
+        rows = [(-1, ValueError), (2**64, ValueError), (0.5, TypeError), ("1", TypeError)]
+        return [*rows, (None, TypeError)]
+    if name in CHOICES:
+        return [("none such", ValueError), ("", ValueError), (3, TypeError), (["relu"], TypeError)]
+    if name == "axis":
+        return [(2, ValueError), (-3, ValueError), (0.5, TypeError), ("0", TypeError)]
+    if name == "x_shape":
+        rows = [((2, 4, 6), ValueError), ((2, 4, 6, 6, 1), ValueError), (None, TypeError)]
+        rows += [((2, 4, 6, -6), ValueError), ((2, 4, 6, 6.0), TypeError), (5, TypeError)]
+        return [*rows, ((2**40, 2**40, 6, 6), ValueError), ("2466", TypeError)]
+    return []
+
+
+def _bad_arrays(function: str, name: str, value: Any) -> list[tuple[Any, type[Exception]]]:
+    rows: list[tuple[Any, type[Exception]]] = [
+        (value.astype(dtype), TypeError)
+        for dtype in (np.int64, np.uint32, np.complex128, object, "U", "datetime64[s]", "V8")
+    ]
+    if name in IN_PLACE:
+        rows += [(value.astype(np.float32), TypeError), (value.tolist(), TypeError)]
+        rows += [
+            (np.asfortranarray(value), ValueError),
+            (np.repeat(value, 2, 1)[:, ::2], ValueError),
+        ]
+        rows += [(np.broadcast_to(value[0], value.shape), ValueError), (_frozen(value), ValueError)]
+    if name not in OPTIONAL and not (name == "weight" and "batch_norm" in function):
+        rows.append((None, TypeError))
+    one_array = sum(isinstance(v, np.ndarray) for v in good_calls()[function].values()) == 1
+    if not one_array or value.ndim == 4:
+        rows.append((np.ones((*value.shape, 1)), ValueError))
+        rows.append((np.ones(value.shape[:-1]), ValueError))
+    if not one_array and (function, name) not in ANY_WIDTH:
+        rows.append((np.ones((*value.shape[:-1], value.shape[-1] + 7)), ValueError))
+    return rows
+
+
+def _frozen(value: Any) -> Any:
+    value = value.copy()
+    value.flags.writeable = False
+    return value
