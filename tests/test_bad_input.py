@@ -179,8 +179,9 @@ def complain(
             return f"{error.__name__} expected, got {caught!r}"
         names = [name]
         arrays = [key for key, given in arguments.items() if isinstance(given, np.ndarray)]
-        if name in arrays and error is ValueError and np.shape(value) != arguments[name].shape:
-            names = arrays  # shapes that contradict each other
+        shapes = [getattr(given, "shape", None) for given in (value, arguments[name])]
+        if name in arrays and error is ValueError and shapes[0] not in (None, shapes[1]):
+            names = arrays  # whose shapes contradict each other
         named = re.search(rf"\b({'|'.join(names)})\b", str(caught))
         return "" if named else f"the message does not name {' or '.join(names)}: {caught}"
     return "no error"
