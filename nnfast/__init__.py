@@ -6,7 +6,7 @@ operations as functions on arrays are in `nnfast.functional`, in pure NumPy in `
 
 from typing import Any
 
-from nnfast import functional, init, layers, optim, runtime
+from nnfast import functional, init, layers, optim
 from nnfast.backend import get_backend, use_backend
 from nnfast.layers import *  # noqa: F403
 
@@ -16,12 +16,11 @@ __all__ = [
     "init",
     "layers",
     "optim",
-    "runtime",
     "use_backend",
     *layers.__all__,
 ]
 
-_ON_DEMAND = ("backend", "compat", "datasets", "reference", "testing")
+_ON_DEMAND = ("backend", "compat", "datasets", "reference", "runtime", "testing")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,135 @@
+"""Sequential: order, names, gradients of whole networks, precision of a whole training step."""
+
+import numpy as np
+import pytest
+
+import nnfast as nn
+
+NETWORKS = {
+    "mlp": (
+        lambda: [nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.3), nn.Linear(5, 3)],
+        (7, 6),
+    ),
+    "fused": (lambda: [nn.Linear(6, 5, activation="tanh"), nn.Linear(5, 3)], (7, 6)),
+    "simpleconv": (
+        lambda: [
+            *(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+            *(nn.Linear(27, 6), nn.ReLU(), nn.Linear(6, 4)),
+        ],
+        (3, 1, 8, 8),
+    ),
+    "everything": (
+        lambda: [
+            *(nn.Conv2d(2, 4, 3, padding=1, activation="leaky_relu"), nn.BatchNorm2d(4)),
+            *(nn.LeakyReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 4, 3, groups=4, padding=1)),
+            nn.Sequential(nn.Tanh(), nn.Conv2d(4, 6, 1, stride=2), nn.Sigmoid()),
+            *(nn.GlobalAvgPool2d(), nn.Softmax()),
+        ],
+        (2, 2, 8, 8),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_of_whole_networks(name, backend):
+    layers, shape = NETWORKS[name]
+    model = nn.Sequential(*layers(), rng=0, dtype=np.float64)
+    nn.testing.check_gradients(model, np.random.default_rng(3).standard_normal(shape), most=40)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+def test_a_float32_training_step_has_no_float64_anywhere(name, optimizer, backend, monkeypatch):
+    layers, shape = NETWORKS[name]
+    model = nn.Sequential(*layers(), rng=0)
+    seen = []
+    kernels = nn.backend.active()
+
+    def watch(function):
+        def call(*args, **kwargs):
+            out = function(*args, **kwargs)
+            results = out if isinstance(out, tuple) else (out,)
+            seen.extend(a.dtype for a in (*args, *results) if hasattr(a, "dtype"))
+            return out
+
+        return call
+
+    for kernel in nn.reference.__all__:
+        monkeypatch.setattr(kernels, kernel, watch(getattr(kernels, kernel)))
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    loss = nn.CrossEntropyLoss()
+    opt = getattr(nn.optim, optimizer)(model.parameters(), lr=0.1)
+    before = model.state_dict()
+    value = loss(model(x), np.arange(shape[0]) % 3)
+    model.backward(loss.backward())
+    opt.step()
+    assert value.dtype == np.float32
+    assert np.dtype(np.float64) not in seen and seen.count(np.float32) > 20
+    after = model.state_dict()
+    assert any(not np.array_equal(before[key], after[key]) for key in before)
+    assert all(a.dtype == before[key].dtype for key, a in after.items())
+
+
+def test_training_learns(backend):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200, 2)).astype(np.float32)
+    t = (x[:, 0] * x[:, 1] > 0).astype(np.int64)  # no straight line separates these
+    model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 2), rng=0)
+    loss, opt = nn.CrossEntropyLoss(), nn.optim.Adam(model.parameters(), lr=0.03)
+    for _ in range(150):
+        loss(model(x), t)
+        model.backward(loss.backward())
+        opt.step()
+    assert np.mean(model(x).argmax(1) == t) > 0.95
+
+
+class Watched(nn.Tanh):
+    """Counts its backward calls and remembers whether dx was asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def backward(self, dout, needs_dx=True):
+        self.asked.append(needs_dx)
+        return super().backward(dout, needs_dx)
+
+
+def test_backward_stops_at_the_first_layer_that_learns():
+    first, second = Watched(), Watched()
+    model = nn.Sequential(first, nn.Linear(3, 3), second, nn.Linear(3, 3), rng=0)
+    x = np.ones((2, 3), np.float32)
+    assert model.backward(model(x)) is None
+    assert (first.asked, second.asked) == ([], [True])
+    model[1].weight.requires_grad = model[1].bias.requires_grad = False
+    model.backward(model(x))
+    assert (first.asked, second.asked) == ([], [True])
+    assert model.backward(model(x), needs_dx=True).shape == x.shape
+    assert (first.asked, second.asked) == ([True], [True, True])
+
+
+def test_list_of_layers():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), rng=0)
+    assert len(model) == 2 and list(model) == [model[0], model[1]] and model[-1] is model[1]
+    assert model.append(nn.Linear(4, 2)) is model
+    assert [name for name, _ in model.named_parameters()][-1] == "2.bias"
+    expected = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2), rng=0)
+    np.testing.assert_array_equal(model[2].weight.data, expected[2].weight.data)
+    part = model[1:]
+    assert isinstance(part, nn.Sequential) and part[1] is model[2]
+    with pytest.raises(IndexError):
+        model[3]
+
+
+def test_same_layer_twice_is_refused_not_wrong():
+    layer = nn.Linear(3, 3, rng=0)
+    model = nn.Sequential(layer, layer)
+    y = model(np.ones((1, 3), np.float32))
+    with pytest.raises(RuntimeError, match=r"Linear\.backward: call forward first"):
+        model.backward(y)
+
+
+def test_dropout_in_a_seeded_model_is_reproducible():
+    x = np.ones((4, 50), np.float32)
+    first, second = (nn.Sequential(nn.Dropout(), nn.Dropout(), rng=3) for _ in range(2))
+    np.testing.assert_array_equal(first(x), second(x))
+    assert first[0].dropout_state[0] != first[1].dropout_state[0]

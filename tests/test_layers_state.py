@@ -1,0 +1,165 @@
+"""Layers with a state of their own (batch norm, dropout) and losses."""
+
+import numpy as np
+import pytest
+
+import nnfast as nn
+
+RNG = np.random.default_rng(0)
+
+
+def test_batch_norm_running_statistics(backend):
+    norm = nn.BatchNorm2d(3, momentum=0.25, dtype=np.float64)
+    mean, var = np.zeros(3), np.ones(3)
+    for _ in range(3):
+        x = RNG.normal(2.0, 3.0, (4, 3, 5, 6))
+        norm(x)
+        mean = 0.75 * mean + 0.25 * x.mean(axis=(0, 2, 3))
+        var = 0.75 * var + 0.25 * x.var(axis=(0, 2, 3), ddof=1)
+    np.testing.assert_allclose(norm.running_mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(norm.running_var, var, rtol=1e-12)
+    assert norm.num_batches_tracked == 3
+    norm.eval()
+    x = RNG.standard_normal((2, 3, 4, 4))
+    expected = (x - mean[:, None, None]) / np.sqrt(var[:, None, None] + 1e-5)
+    np.testing.assert_allclose(norm(x), expected, rtol=1e-12)
+    np.testing.assert_array_equal(norm.running_mean, norm.state_dict()["running_mean"])
+    assert norm.num_batches_tracked == 3  # inference moves nothing
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_is_that_of_torch(training, backend):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theirs, ours = torch.nn.BatchNorm1d(5), nn.BatchNorm1d(5)
+    ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
+    for _ in range(2):
+        x = RNG.normal(1.0, 2.0, (8, 5)).astype(np.float32)
+        theirs.train(training)
+        ours.train(training)
+        tx = torch.tensor(x, requires_grad=True)
+        ty = theirs(tx)
+        ty.backward(torch.ones_like(ty) * torch.arange(5))
+        y = ours(x)
+        dx = ours.backward(np.ones_like(y) * np.arange(5, dtype=np.float32))
+        np.testing.assert_allclose(y, ty.detach().numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(dx, tx.grad.numpy(), rtol=1e-4, atol=1e-5)
+    for name, value in theirs.state_dict().items():
+        np.testing.assert_allclose(ours.state_dict()[name], value.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_dropout_masks(backend):
+    layer, x = nn.Dropout(0.25, rng=0), np.ones((100, 100), np.float32)
+    first, second = layer(x), layer(x)
+    assert set(np.unique(first)) == {0, np.float32(1 / 0.75)}
+    assert np.mean(first == 0) == pytest.approx(0.25, abs=0.02)
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(layer.backward(x), second)  # the mask of the latest pass
+    assert layer.eval()(x) is x
+    seed = int(layer.dropout_state[0])
+    third = nn.functional.dropout(x, 0.25, seed, 2)  # inference has counted nothing
+    np.testing.assert_array_equal(layer.train()(x), third)
+
+
+def test_dropout_resumes_from_its_state(backend):
+    layer, x = nn.Dropout(rng=0), np.ones(1000, np.float32)
+    layer(x)
+    other = nn.Dropout()
+    other.load_state_dict(layer.state_dict())
+    np.testing.assert_array_equal(layer(x), other(x))
+
+
+def test_cross_entropy_options_against_plain_numpy(backend):
+    x = RNG.standard_normal((6, 4))
+    t = np.array([0, 3, 7, 1, 1, 2])
+    sample, classes = RNG.uniform(1, 2, 6), np.array([1.0, 2.0, 0.5, 3.0])
+    p = np.log(np.exp(x) / np.exp(x).sum(1, keepdims=True))
+    kept = t != 7
+    label = np.where(kept, t, 0)
+    each = -(0.9 * p[np.arange(6), label] + 0.1 * p.mean(1))
+    for class_weight in (None, classes):
+        w = sample * kept * (1 if class_weight is None else classes[label])
+        options = {"class_weight": class_weight, "ignore_index": 7, "label_smoothing": 0.1}
+        for reduction, expected in (
+            *(("mean", (w * each).sum() / w.sum()), ("sum", (w * each).sum())),
+            ("none", w * each),
+        ):
+            loss = nn.CrossEntropyLoss(reduction=reduction, **options)
+            np.testing.assert_allclose(loss(x, t, sample), expected, rtol=1e-12)
+    nn.testing.check_gradients(loss, x, t, sample)
+    nn.testing.check_gradients(nn.CrossEntropyLoss(**options), x, t, sample)
+    soft = np.exp(p)
+    nn.testing.check_gradients(nn.CrossEntropyLoss(), x, soft[::-1])
+
+
+def test_class_weight_is_that_of_torch(backend):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x, t = RNG.standard_normal((6, 4)).astype(np.float32), np.array([0, 3, 2, 1, 1, -100])
+    w = np.array([1, 2, 0.5, 3], np.float32)
+    expected = torch.nn.CrossEntropyLoss(torch.tensor(w))(torch.tensor(x), torch.tensor(t))
+    assert nn.CrossEntropyLoss(w)(x, t) == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_squared_error(reduction, backend):
+    x, t = RNG.standard_normal((2, 3, 4)), RNG.standard_normal((2, 3, 4))
+    square = (x - t) ** 2
+    expected = {"mean": square.mean(), "sum": square.sum(), "none": square}[reduction]
+    loss = nn.MSELoss(reduction)
+    np.testing.assert_allclose(loss(x, t), expected, rtol=1e-12)
+    nn.testing.check_gradients(loss, x, t)
+    loss(x, t)
+    whole = loss.backward()
+    loss(x, t)
+    np.testing.assert_allclose(loss.backward(0.5), 0.5 * whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [
+        (nn.CrossEntropyLoss(), np.eye(3)),
+        (nn.CrossEntropyLoss(np.ones(3)), np.arange(3)),
+        (nn.MSELoss(), np.eye(3)),
+    ],
+)
+def test_losses_keep_the_precision_of_the_predictions(loss, target, backend):
+    x = np.ones((3, 3), np.float32)
+    assert loss(x, target).dtype == np.float32
+    assert loss.backward().dtype == np.float32
+    with pytest.raises(RuntimeError, match=f"{type(loss).__name__}.backward: call forward first"):
+        loss.backward()
+
+
+def test_float64_gradient_from_outside_is_refused(backend):
+    layer = nn.Linear(3, 2, rng=0)
+    layer(np.ones((1, 3), np.float32))
+    with pytest.raises(TypeError, match="gradient of weight must be float32, got float64"):
+        layer.backward(np.ones((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nn.CrossEntropyLoss(reduction="avg"), ValueError, "reduction must be one of"),
+        (lambda: nn.CrossEntropyLoss(label_smoothing=2), ValueError, "label_smoothing must be"),
+        (lambda: nn.CrossEntropyLoss(ignore_index=1.5), TypeError, "integer"),
+        (lambda: nn.CrossEntropyLoss(np.eye(2)), ValueError, r"class_weight must have shape \(C,"),
+        (lambda: _weighted(np.ones(3), np.arange(2)), ValueError, "class_weight must fit x"),
+        (lambda: _weighted(np.ones(2), np.eye(2)), ValueError, "target must be integer labels"),
+        (lambda: _weighted(np.ones(2), np.array([0, 2])), ValueError, "target"),
+        (lambda: nn.MSELoss("max"), ValueError, "reduction must be one of"),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def _weighted(weight, target):
+    nn.CrossEntropyLoss(weight)(np.ones((2, 2), np.float32), target)
+
+
+def test_reprs():
+    text = "CrossEntropyLoss(ignore_index=1, label_smoothing=0.1, reduction='sum')"
+    assert repr(nn.CrossEntropyLoss(None, 1, 0.1, "sum")) == text
+    assert repr(nn.MSELoss()) == "MSELoss()" and repr(nn.MSELoss("sum"))[8:-1] == "reduction='sum'"
+    assert repr(nn.Dropout(0.3)) == "Dropout(0.3)"

@@ -1,0 +1,185 @@
+"""Optimizers: against PyTorch, against the functions they are made of, state and errors."""
+
+import numpy as np
+import pytest
+
+import nnfast as nn
+from nnfast import optim
+
+CASES = {
+    "sgd": (optim.SGD, "SGD", {"lr": 0.1}),
+    "sgd-decay": (optim.SGD, "SGD", {"lr": 0.1, "weight_decay": 0.05}),
+    "momentum": (optim.SGD, "SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05}),
+    "nesterov": (optim.SGD, "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    "adagrad": (optim.AdaGrad, "Adagrad", {"lr": 0.1, "eps": 1e-6, "weight_decay": 0.05}),
+    "rmsprop": (optim.RMSprop, "RMSprop", {"lr": 0.1, "alpha": 0.9, "weight_decay": 0.05}),
+    "adadelta": (optim.Adadelta, "Adadelta", {"lr": 0.5, "rho": 0.8, "weight_decay": 0.05}),
+    "adam": (optim.Adam, "Adam", {"lr": 0.1, "beta1": 0.8, "beta2": 0.9, "weight_decay": 0.05}),
+    "adamw": (optim.AdamW, "AdamW", {"lr": 0.1, "weight_decay": 0.3}),
+    "defaults-adam": (optim.Adam, "Adam", {}),
+    "defaults-adamw": (optim.AdamW, "AdamW", {}),
+    "defaults-adagrad": (optim.AdaGrad, "Adagrad", {}),
+    "defaults-rmsprop": (optim.RMSprop, "RMSprop", {}),
+    "defaults-adadelta": (optim.Adadelta, "Adadelta", {}),
+}
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+def gradients(shape, steps, seed=0):
+    return np.random.default_rng(seed).standard_normal((steps, *shape))
+
+
+def parameter(dtype=np.float64, shape=(3, 5)):
+    return nn.Parameter(np.random.default_rng(1).standard_normal(shape).astype(dtype), name="w")
+
+
+def run(opt, p, grads):
+    for grad in grads:
+        p.grad = grad.astype(p.dtype)
+        opt.step()
+    return p.data.copy()
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_is_that_of_torch(case, dtype, backend):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    make, name, settings = CASES[case]
+    p = parameter(dtype)
+    theirs = torch.nn.Parameter(torch.tensor(p.data.copy()))
+    renamed = dict(settings)
+    if "beta1" in renamed:
+        renamed["betas"] = (renamed.pop("beta1"), renamed.pop("beta2"))
+    reference = getattr(torch.optim, name)([theirs], **renamed)
+    opt = make([p], **settings)
+    tol = 1e-5 if dtype == np.float32 else 1e-12
+    for grad in gradients(p.shape, 6):
+        theirs.grad = torch.tensor(grad.astype(dtype))
+        reference.step()
+        run(opt, p, [grad])
+        np.testing.assert_allclose(p.data, theirs.detach().numpy(), rtol=tol, atol=tol)
+    assert p.data.dtype == dtype
+
+
+@every_case
+def test_saved_and_loaded_it_goes_on_as_if_nothing_had_happened(case, backend):
+    make, _, settings = CASES[case]
+    grads = gradients((3, 5), 5)
+    p = parameter()
+    opt = make([p], **settings)
+    run(opt, p, grads[:2])
+    state, weights = opt.state_dict(), p.data.copy()
+    expected = run(opt, p, grads[2:])
+    q = nn.Parameter(weights)
+    other = make([q], **({"lr": 9.0} | {k: v for k, v in settings.items() if k == "momentum"}))
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(run(other, q, grads[2:]), expected)
+
+
+@every_case
+def test_steps_are_in_place_and_lr_can_be_changed(case, backend):
+    make, _, settings = CASES[case]
+    p = parameter()
+    opt, data, before = make([p], **settings), p.data, p.data.copy()
+    opt.lr = 0.0
+    run(opt, p, gradients(p.shape, 1))
+    np.testing.assert_array_equal(p.data, before)
+    opt.lr = 0.1
+    run(opt, p, gradients(p.shape, 1))
+    assert p.data is data and not np.array_equal(data, before)
+    assert f"{make.__name__}(1 parameters, lr=0.1" in repr(opt)
+
+
+def test_passes_over_frozen_parameters_and_those_without_gradient(backend):
+    frozen, fresh, learned = parameter(), parameter(), parameter()
+    before = learned.data.copy()
+    frozen.requires_grad = False
+    frozen.grad = learned.grad = np.ones((3, 5))
+    optim.Adam([frozen, fresh, learned]).step()
+    np.testing.assert_array_equal(frozen.data, before)
+    np.testing.assert_array_equal(fresh.data, before)
+    assert not np.array_equal(learned.data, before)
+
+
+def test_a_parameter_thawed_later_starts_with_its_own_first_step(backend):
+    late, alone = parameter(), parameter()
+    other = parameter()
+    opt = optim.Adam([other, late], lr=0.1)
+    run(opt, other, gradients((3, 5), 3))
+    late.grad = alone.grad = np.ones((3, 5))
+    opt.step()
+    optim.Adam([alone], lr=0.1).step()
+    np.testing.assert_array_equal(late.data, alone.data)
+
+
+def test_shared_parameter_is_updated_once(backend):
+    p, q = parameter(), parameter()
+    p.grad = q.grad = np.ones((3, 5))
+    optim.SGD([p, p], lr=1.0).step()
+    optim.SGD([q], lr=1.0).step()
+    np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_model_parameters_and_zero_grad(backend):
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1), rng=0)
+    opt = optim.SGD(model.parameters(), lr=0.1)
+    assert len(opt.params) == 4
+    model.backward(model(np.ones((1, 3), np.float32)))
+    assert all(g is not None for g in model.grads.values())
+    opt.zero_grad()
+    assert all(g is None for g in model.grads.values())
+
+
+def test_wrong_gradient_is_named(backend):
+    p = parameter()
+    p.grad = np.ones((5, 3))
+    with pytest.raises(ValueError, match="grad"):
+        optim.SGD([p], lr=0.1).step()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda p: optim.SGD([p], lr=-1), ValueError, "lr must be finite, at least 0, got -1"),
+        (lambda p: optim.SGD([p], lr="fast"), TypeError, "lr must be a number, got 'fast'"),
+        (lambda p: optim.SGD([p], lr=float("nan")), ValueError, "lr must be finite"),
+        (lambda p: optim.SGD([p], 0.1, momentum=1), ValueError, "momentum must .* below 1, got 1"),
+        (lambda p: optim.SGD([p], 0.1, nesterov=True), ValueError, "nesterov must go with a mom"),
+        (lambda p: optim.SGD([p], 0.1, weight_decay=-1), ValueError, "weight_decay must be finite"),
+        (lambda p: optim.AdaGrad([p], eps=-1), ValueError, "eps must be finite, at least 0"),
+        (lambda p: optim.RMSprop([p], alpha=1.5), ValueError, "alpha must .* below 1, got 1.5"),
+        (lambda p: optim.Adadelta([p], rho=-0.1), ValueError, "rho must be finite, at least 0"),
+        (lambda p: optim.Adam([p], beta1=1.0), ValueError, "beta1 must .* below 1, got 1.0"),
+        (lambda p: optim.AdamW([p], beta2=2), ValueError, "beta2 must .* below 1, got 2"),
+        (lambda p: optim.Adam([]), ValueError, "params must hold at least one Parameter"),
+        (lambda p: optim.Adam(p), TypeError, "params must be an iterable of Parameter"),
+        (lambda p: optim.Adam([p.data]), TypeError, "params must hold nnfast Parameters, got nd"),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call(parameter())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.update(optimizer="SGD"), "state must be one of Adam, got 'SGD'"),
+        (lambda s: s.update(steps=[1, 1]), "state must be for 1 parameters, got 2"),
+        (lambda s: s["settings"].update(lr=-1), "lr must be finite"),
+        (lambda s: s["state"].pop("0.v"), "state must have '0.v', which is missing"),
+        (lambda s: s["state"].update({"0.v": np.ones(3)}), r"state\['0.v'\] must have shape"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(change, message, backend):
+    p = parameter()
+    opt = optim.Adam([p], lr=0.1)
+    run(opt, p, gradients(p.shape, 2))
+    state, before = opt.state_dict(), opt.state_dict()
+    change(state)
+    with pytest.raises(ValueError, match=message):
+        opt.load_state_dict(state)
+    after = opt.state_dict()
+    assert after["steps"] == before["steps"] and after["settings"] == before["settings"]
+    for key, array in before["state"].items():
+        np.testing.assert_array_equal(after["state"][key], array)

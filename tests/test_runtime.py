@@ -1,0 +1,161 @@
+"""nnfast.runtime, and what `import nnfast` does and does not do."""
+
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import nnfast as nn
+from nnfast import runtime
+
+needs_core = pytest.mark.skipif(
+    importlib.util.find_spec("nnfast._core") is None, reason="nnfast._core is not built"
+)
+
+
+def python(code, cwd, **environment):
+    """Run code in a fresh interpreter, away from the source folder; its standard output."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@needs_core
+def test_threads_as_a_call_and_in_a_with_statement():
+    before = runtime.get_threads()
+    with runtime.threads(3):
+        assert runtime.get_threads() == 3
+        with runtime.threads(1) as inner:
+            assert runtime.get_threads() == 1 and repr(inner) == "threads(1)"
+        runtime.threads(2)
+        assert runtime.get_threads() == 2
+    assert runtime.get_threads() == before
+    with pytest.raises(ZeroDivisionError), runtime.threads(2):
+        _ = 1 / 0
+    assert runtime.get_threads() == before
+
+
+@needs_core
+@pytest.mark.parametrize(("n", "error"), [(0, ValueError), (-1, ValueError), ("2", TypeError)])
+def test_bad_thread_counts(n, error):
+    before = runtime.get_threads()
+    with pytest.raises(error, match="n"):
+        runtime.threads(n)
+    assert runtime.get_threads() == before
+
+
+@needs_core
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"NNFAST_NUM_THREADS": "3", "OMP_NUM_THREADS": "2"}, 3),
+        ({"NNFAST_NUM_THREADS": "", "OMP_NUM_THREADS": "2"}, 2),
+    ],
+)
+def test_threads_from_the_environment(environment, expected, tmp_path):
+    if not nn.runtime.info()["openmp"]:
+        pytest.skip("built without OpenMP: always one thread")
+    code = "import nnfast; print(nnfast.runtime.get_threads())"
+    assert int(python(code, tmp_path, **environment)) == expected
+
+
+@needs_core
+def test_isa_can_be_lowered(tmp_path):
+    isas = runtime.info()["isas"]
+    assert runtime.isa() in isas
+    code = "import nnfast; print(nnfast.runtime.isa())"
+    assert python(code, tmp_path, NNFAST_ISA=isas[0]) == isas[0]
+
+
+@needs_core
+def test_memory_and_trim():
+    with nn.use_backend("native"):
+        y = nn.functional.relu(np.ones(1_000_000, np.float32))
+    held = runtime.memory()
+    assert held["in_use"] >= y.nbytes
+    del y
+    assert runtime.memory()["in_use"] < held["in_use"]
+    runtime.trim()
+    assert runtime.memory()["cached"] == 0
+
+
+def test_info(monkeypatch):
+    monkeypatch.setenv("NNFAST_SOMETHING", "42")
+    info = runtime.info()
+    assert info["numpy"] == np.__version__ and info["python"] == platform.python_version()
+    assert info["backend"] == nn.get_backend()
+    assert info["environment"]["NNFAST_SOMETHING"] == "42"
+    text = str(info)
+    assert "NNFAST_SOMETHING=42" in text
+    assert all(line.split()[0] in info for line in text.splitlines())
+
+
+def test_info_without_the_compiled_part(monkeypatch):
+    def native():
+        raise ImportError("nnfast._core: no such file")
+
+    monkeypatch.setattr(nn.backend, "native", native)
+    info = runtime.info()
+    assert info["warnings"] == ["nnfast._core: no such file"] and "isa" not in info
+
+
+def test_info_says_when_openmp_is_missing(monkeypatch):
+    class Core:
+        runtime_openmp = staticmethod(lambda: False)
+        runtime_isa = staticmethod(lambda: "baseline")
+        runtime_isas = staticmethod(lambda: ["baseline"])
+        runtime_get_threads = staticmethod(lambda: 1)
+
+    monkeypatch.setattr(nn.backend, "native", lambda: Core)
+    assert runtime.NO_OPENMP in runtime.info()["warnings"]
+    assert runtime.info()["openmp"] is False
+
+
+def test_openmp_runtimes_are_read_from_the_maps(monkeypatch):
+    lines = [
+        "7f00-7f01 r-xp 00000000 08:01 1 /usr/lib/libgomp.so.1.0.0\n",
+        "7f00-7f01 r-xp 00000000 08:01 1 /a b/torch.libs/libiomp5-1234.so\n",
+        "7f00-7f01 r-xp 00000000 08:01 1 /usr/lib/libomp.so.5\n",
+        "7f00-7f01 r-xp 00000000 08:01 1 /usr/lib/libgomp_tools_not.txt\n",
+        "7f00-7f01 rw-p 00000000 00:00 0 \n",
+    ]
+    import io
+
+    monkeypatch.setattr(runtime, "open", lambda *a, **k: io.StringIO("".join(lines)), raising=False)
+    assert runtime.openmp_runtimes() == [
+        "/a b/torch.libs/libiomp5-1234.so",
+        "/usr/lib/libgomp.so.1.0.0",
+        "/usr/lib/libomp.so.5",
+    ]
+    assert any("may clash" in warning for warning in runtime.info()["warnings"])
+
+
+def test_import_loads_nothing_but_numpy_and_the_standard_library(tmp_path):
+    code = (
+        "import sys, numpy; before = set(sys.modules); import nnfast; "
+        "new = {m.split('.')[0] for m in set(sys.modules) - before}; "
+        "print(sorted(new - {'nnfast', 'numpy'} - sys.stdlib_module_names)); "
+        "print([m for m in ('numpy.random', 'nnfast.testing', 'nnfast.datasets', 'ssl') "
+        "if m in set(sys.modules) - before])"
+    )
+    assert python(code, tmp_path).split("\n") == ["[]", "[]"]
+
+
+def test_public_names():
+    for name in nn.__all__:
+        assert getattr(nn, name) is not None
+    for name in ("datasets", "reference", "runtime", "testing", "__version__"):
+        assert name in dir(nn) and getattr(nn, name)
+    with pytest.raises(AttributeError, match="module 'nnfast' has no attribute 'conv3d'"):
+        _ = nn.conv3d
