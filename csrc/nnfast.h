@@ -23,6 +23,9 @@ typedef enum {
 
 #define NNF_LEAKY_SLOPE 0.01
 
+/* What a loss returns of its samples' values; the mean is weighted. */
+typedef enum { NNF_NONE, NNF_SUM, NNF_MEAN } nnf_reduction;
+
 /* Which algorithm computes a convolution; AUTO asks the ordered table in kernels/conv.c. */
 typedef enum {
     NNF_CONV_AUTO,

@@ -36,6 +36,21 @@ static inline void from_lanes(int64_t n, int64_t cols, const real *lanes, real *
             p[i * cols + j] = lanes[j * VL + i];
 }
 
+/* The sum of p q in each lane, or of p alone when q is NULL. */
+VINLINE vec lane_dot(int64_t n, const real *p, const real *q) {
+    vec sum = vzero();
+    for (int64_t j = 0; j < n;) {
+        const int64_t end = MIN(n, j + SUM_BLOCK);
+        vec part = vzero();
+        for (; j < end; j += VL) {
+            const vec a = vload_or(p + j, n - j, vzero());
+            part += q ? a * vload_or(q + j, n - j, vzero()) : a;
+        }
+        sum += part;
+    }
+    return sum;
+}
+
 /* The maximum of each lane; NaN may be lost. */
 VINLINE vec lane_max(int64_t n, const real *x) {
     const vec lowest = vset1((real)-INFINITY);
@@ -62,19 +77,39 @@ VINLINE vec lane_sum_exp(int64_t n, const real *x, vec top, real *e) {
     return sum;
 }
 
-/* The same for a whole row. */
-VINLINE real row_max(int64_t n, const real *x) {
-    return vmax_lane(lane_max(n, x));
-}
-VINLINE real row_sum_exp(int64_t n, const real *x, real top, real *e) {
-    return vsum(lane_sum_exp(n, x, vset1(top), e));
+typedef enum {
+    LANES, /* n = cols * VL elements in lane order; every lane is a row */
+    ROW,   /* n = cols: a whole row; the result is the same in all lanes */
+    CHUNK, /* a part of a row */
+} row_mode;
+
+/* The sum of a row's terms, which were divided by e^top (top = 0: they were not). */
+typedef struct {
+    vec top, sum;
+} row_stats;
+
+static inline vec sum_of_row(row_mode mode, vec sum) {
+    return mode == LANES ? sum : vset1(vsum(sum));
 }
 
-VINLINE real log_of(real x) {
-    return vlog(vset1(x))[0];
+/* Maximum and sum of e^(x - maximum); the terms are kept in e unless that is NULL. */
+static inline row_stats exp_stats(row_mode mode, int64_t n, const real *x, real *e) {
+    vec top = lane_max(n, x);
+    if (mode != LANES)
+        top = vset1(vmax_lane(top));
+    /* A chunk of nothing but -infinity counts nothing, unless the whole row is like that. */
+    const vec shift = mode == CHUNK && top[0] == (real)-INFINITY ? vzero() : top;
+    return (row_stats){top, sum_of_row(mode, lane_sum_exp(n, x, shift, e))};
 }
-VINLINE real exp_of(real x) {
-    return vexp(vset1(x))[0];
+
+/* The statistics of a row from those of its chunks, in their order. */
+static inline row_stats combine_stats(int64_t chunks, const row_stats *part) {
+    row_stats all = {part[0].top, vzero()};
+    for (int64_t i = 1; i < chunks; i++)
+        all.top = vmax(part[i].top, all.top);
+    for (int64_t i = 0; i < chunks; i++)
+        all.sum += part[i].sum * vexp(part[i].top - all.top);
+    return all;
 }
 
 #endif

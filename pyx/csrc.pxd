@@ -8,6 +8,11 @@ cdef extern from "nnfast.h" nogil:
         NNF_F32
         NNF_F64
 
+    ctypedef enum nnf_reduction:
+        NNF_NONE
+        NNF_SUM
+        NNF_MEAN
+
     int NNF_OK
     int NNF_NO_MEMORY
 
@@ -56,6 +61,20 @@ cdef extern from "nnfast.h" nogil:
     int nnf_log_softmax(nnf_dtype dtype, int64_t rows, int64_t cols, const void *x, void *y)
     int nnf_log_softmax_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *dy,
                                  const void *y, void *dx)
+
+    int nnf_cross_entropy(nnf_dtype dtype, int64_t rows, int64_t cols, const void *x,
+                          const int64_t *labels, const void *target, const void *weight,
+                          int64_t ignore_index, double smoothing, nnf_reduction reduction,
+                          void *loss, void *lse)
+    int nnf_cross_entropy_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *x,
+                                   const int64_t *labels, const void *target, const void *lse,
+                                   const void *weight, const void *dloss, int64_t ignore_index,
+                                   double smoothing, nnf_reduction reduction, double factor,
+                                   void *dx)
+    int nnf_mse_loss(nnf_dtype dtype, int64_t n, const void *x, const void *target,
+                     nnf_reduction reduction, void *loss)
+    int nnf_mse_loss_backward(nnf_dtype dtype, int64_t n, const void *x, const void *target,
+                              const void *dloss, double factor, void *dx)
 
     int nnf_im2col(nnf_dtype dtype, const nnf_conv *d, const void *x, void *col)
     int nnf_col2im(nnf_dtype dtype, const nnf_conv *d, const void *col, void *x)

@@ -6,39 +6,16 @@
  */
 #include "softmax.h"
 
-typedef enum {
-    LANES, /* n = cols * VL elements in lane order; every lane is a row */
-    ROW,   /* n = cols: a whole row; the result is the same in all lanes */
-    CHUNK, /* a part of a row; reduce leaves nothing in `out` for map */
-} row_mode;
-
-/* What reduce finds: sum, of terms that were divided by e^top (top = 0: they were not). */
-typedef struct {
-    vec top, sum;
-} row_stats;
-
 typedef struct {
     void (*reduce)(row_mode mode, int64_t n, const real *p, const real *q, real *out, row_stats *s);
     void (*map)(row_mode mode, int64_t n, const row_stats *s, const real *p, const real *q,
                 real *out);
 } row_op;
 
-static vec sum_of_row(row_mode mode, vec sum) {
-    return mode == LANES ? sum : vset1(vsum(sum));
-}
-
-static void exp_reduce(row_mode mode, int64_t n, const real *x, real *e, row_stats *s) {
-    const vec top = lane_max(n, x);
-    s->top = mode == LANES ? top : vset1(vmax_lane(top));
-    /* A chunk of nothing but -infinity counts nothing, unless the whole row is like that. */
-    const vec shift = mode == CHUNK && s->top[0] == (real)-INFINITY ? vzero() : s->top;
-    s->sum = sum_of_row(mode, lane_sum_exp(n, x, shift, e));
-}
-
 static void softmax_reduce(row_mode mode, int64_t n, const real *x, const real *q, real *y,
                            row_stats *s) {
     (void)q;
-    exp_reduce(mode, n, x, mode == CHUNK ? NULL : y, s);
+    *s = exp_stats(mode, n, x, mode == CHUNK ? NULL : y); /* map has no y of a chunk */
 }
 
 static void softmax_map(row_mode mode, int64_t n, const row_stats *s, const real *x, const real *q,
@@ -57,7 +34,7 @@ static void log_softmax_reduce(row_mode mode, int64_t n, const real *x, const re
                                row_stats *s) {
     (void)q;
     (void)y;
-    exp_reduce(mode, n, x, NULL, s);
+    *s = exp_stats(mode, n, x, NULL);
 }
 
 static void log_softmax_map(row_mode mode, int64_t n, const row_stats *s, const real *x,
@@ -69,26 +46,10 @@ static void log_softmax_map(row_mode mode, int64_t n, const row_stats *s, const 
         vstore_upto(y + j, (vload_or(x + j, n - j, vzero()) - top) - log_sum, n - j);
 }
 
-/* The sum of p q, or of p alone when q is NULL. */
-static void dot_reduce(row_mode mode, int64_t n, const real *p, const real *q, row_stats *s) {
-    vec sum = vzero();
-    for (int64_t j = 0; j < n;) {
-        const int64_t end = MIN(n, j + SUM_BLOCK);
-        vec part = vzero();
-        for (; j < end; j += VL) {
-            const vec a = vload_or(p + j, n - j, vzero());
-            part += q ? a * vload_or(q + j, n - j, vzero()) : a;
-        }
-        sum += part;
-    }
-    s->top = vzero();
-    s->sum = sum_of_row(mode, sum);
-}
-
 static void softmax_backward_reduce(row_mode mode, int64_t n, const real *dy, const real *y,
                                     real *dx, row_stats *s) {
     (void)dx;
-    dot_reduce(mode, n, dy, y, s);
+    *s = (row_stats){vzero(), sum_of_row(mode, lane_dot(n, dy, y))};
 }
 
 static void softmax_backward_map(row_mode mode, int64_t n, const row_stats *s, const real *dy,
@@ -105,7 +66,7 @@ static void log_softmax_backward_reduce(row_mode mode, int64_t n, const real *dy
                                         real *dx, row_stats *s) {
     (void)y;
     (void)dx;
-    dot_reduce(mode, n, dy, NULL, s);
+    *s = (row_stats){vzero(), sum_of_row(mode, lane_dot(n, dy, NULL))};
 }
 
 static void log_softmax_backward_map(row_mode mode, int64_t n, const row_stats *s, const real *dy,
@@ -143,16 +104,6 @@ static void rows_block(const row_op *op, int64_t begin, int64_t end, int64_t col
     }
 }
 
-/* The statistics of a row from those of its chunks, in their order. */
-static row_stats combine(int64_t chunks, const row_stats *part) {
-    row_stats all = {part[0].top, vzero()};
-    for (int64_t i = 1; i < chunks; i++)
-        all.top = vmax(part[i].top, all.top);
-    for (int64_t i = 0; i < chunks; i++)
-        all.sum += part[i].sum * vexp(part[i].top - all.top);
-    return all;
-}
-
 static int by_chunks(const row_op *op, int64_t rows, int64_t cols, double work, const real *p,
                      const real *q, real *out) {
     const int64_t chunks = ceil_div(cols, NNF_CHUNK);
@@ -165,7 +116,7 @@ static int by_chunks(const row_op *op, int64_t rows, int64_t cols, double work, 
         op->reduce(CHUNK, n, p + at, q ? q + at : NULL, NULL, &part[i]);
     });
     for (int64_t row = 0; row < rows; row++)
-        part[row * chunks] = combine(chunks, part + row * chunks);
+        part[row * chunks] = combine_stats(chunks, part + row * chunks);
     PARALLEL_FOR(i, rows * chunks, work, {
         const int64_t row = i / chunks, column = i % chunks * NNF_CHUNK;
         const int64_t at = row * cols + column, n = MIN(NNF_CHUNK, cols - column);
