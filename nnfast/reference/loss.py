@@ -69,12 +69,16 @@ def cross_entropy_backward(
     dx = np.exp(x - lse[:, np.newaxis])
     if target.ndim == 1:
         rows = np.flatnonzero(keep)
-        dx -= smoothing / max(x.shape[1], 1)
         dx[rows, target[rows]] -= 1 - smoothing
+        if smoothing:
+            dx -= smoothing / max(x.shape[1], 1)
     else:
         mix = (1 - smoothing) * target + smoothing / max(x.shape[1], 1)
-        dx = dx * np.sum(mix, axis=1, keepdims=True) - mix
-    return np.where(keep[:, np.newaxis], dx * scale[:, np.newaxis], x.dtype.type(0))
+        dx *= np.sum(mix, axis=1, keepdims=True)
+        dx -= mix
+    dx *= scale[:, np.newaxis]
+    dx[~keep] = 0
+    return dx
 
 
 def mse_loss(x: Array, target: Array, reduction: str = "mean") -> Any:
