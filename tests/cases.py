@@ -183,33 +183,81 @@ class Bench(NamedTuple):
 
 
 def _conv(n: int, c: int, h: int, o: int, k: int, stride: int, padding: int) -> Bench:
-    arguments = {"x": (n, c, h, h), "weight": (o, c, k, k), "stride": stride, "padding": padding}
-    return Bench("conv2d", arguments)
+    arguments = {"x": (n, c, h, h), "weight": (o, c, k, k), "bias": (o,)}
+    return Bench("conv2d", arguments | {"stride": stride, "padding": padding})
+
+
+def _fold(n: int, c: int, h: int, k: int, padding: int) -> dict[str, Bench]:
+    """im2col of n images of c channels and h x h pixels, and its way back."""
+    out, window = h + 2 * padding - k + 1, {"kernel_size": k, "padding": padding}
+    shape, col = (n, c, h, h), (n * out * out, c * k * k)
+    return {
+        f"im2col {c} {k}x{k} on {h}x{h}": Bench("im2col", {"x": shape, **window}),
+        f"col2im {c} {k}x{k} on {h}x{h}": Bench("col2im", {"col": col, "x_shape": shape, **window}),
+    }
+
+
+def _linear(n: int, inputs: int, outputs: int) -> Bench:
+    shapes = {"x": (n, inputs), "weight": (outputs, inputs), "bias": (outputs,)}
+    return Bench("linear", shapes)
+
+
+def _update(function: str, *state: str, **options: Any) -> Bench:
+    names = ("param", "grad", *state)
+    return Bench(function, dict.fromkeys(names, (PARAMETERS,)) | options)
 
 
 IMAGES = (64, 64, 56, 56)
+PARAMETERS = 2_000_000
 
 BENCH = {
-    "conv 1-30 5x5, 28": _conv(100, 1, 28, 30, 5, 1, 0),
-    "conv 16-16 3x3, 28": _conv(100, 16, 28, 16, 3, 1, 1),
-    "conv 64-64 3x3, 8": _conv(100, 64, 8, 64, 3, 1, 1),
-    "conv 64-64 3x3, 56": _conv(16, 64, 56, 64, 3, 1, 1),
-    "conv 128-128 3x3, 28": _conv(16, 128, 28, 128, 3, 1, 1),
-    "conv 256-256 3x3, 14": _conv(16, 256, 14, 256, 3, 1, 1),
-    "conv 64-256 1x1, 56": _conv(16, 64, 56, 256, 1, 1, 0),
-    "conv 3-64 7x7/2, 224": _conv(16, 3, 224, 64, 7, 2, 3),
-    "conv 64-192 5x5, 27": _conv(16, 64, 27, 192, 5, 1, 2),
-    "im2col 1, 5x5, 28": Bench("im2col", {"x": (100, 1, 28, 28), "kernel_size": 5}),
-    "im2col 16, 3x3, 28": Bench("im2col", {"x": (100, 16, 28, 28), "kernel_size": 3, "padding": 1}),
+    "conv 1-30 5x5 on 28x28": _conv(100, 1, 28, 30, 5, 1, 0),
+    "conv 16-16 3x3 on 28x28": _conv(100, 16, 28, 16, 3, 1, 1),
+    "conv 64-64 3x3 on 8x8": _conv(100, 64, 8, 64, 3, 1, 1),
+    "conv 64-64 3x3 on 56x56": _conv(16, 64, 56, 64, 3, 1, 1),
+    "conv 128-128 3x3 on 28x28": _conv(16, 128, 28, 128, 3, 1, 1),
+    "conv 256-256 3x3 on 14x14": _conv(16, 256, 14, 256, 3, 1, 1),
+    "conv 64-256 1x1 on 56x56": _conv(16, 64, 56, 256, 1, 1, 0),
+    "conv 3-64 7x7/2 on 224x224": _conv(16, 3, 224, 64, 7, 2, 3),
+    "conv 64-192 5x5 on 27x27": _conv(16, 64, 27, 192, 5, 1, 2),
+    **_fold(100, 1, 28, 5, 0),
+    **_fold(100, 16, 28, 3, 1),
+    **_fold(100, 64, 8, 3, 1),
+    **_fold(16, 64, 56, 3, 1),
     "max pool 2/2": Bench("max_pool2d", {"x": IMAGES, "kernel_size": 2, "stride": 2}),
     "max pool 3/2": Bench("max_pool2d", {"x": IMAGES, "kernel_size": 3, "stride": 2}),
+    "average pool 2/2": Bench("avg_pool2d", {"x": IMAGES, "kernel_size": 2, "stride": 2}),
+    "global average pool": Bench("global_avg_pool2d", {"x": IMAGES}),
     "batch norm": Bench("batch_norm", {"x": IMAGES, "weight": (64,), "bias": (64,)}),
+    "batch norm 100x100": Bench("batch_norm", {"x": (100, 100), "weight": (100,), "bias": (100,)}),
     "ReLU": Bench("relu", {"x": IMAGES}),
+    "ReLU 100x100": Bench("relu", {"x": (100, 100)}),
+    "leaky ReLU": Bench("leaky_relu", {"x": IMAGES}),
+    "sigmoid": Bench("sigmoid", {"x": IMAGES}),
+    "tanh": Bench("tanh", {"x": IMAGES}),
     "dropout 0.5": Bench("dropout", {"x": IMAGES, "p": 0.5}),
+    "softmax 4096x1000": Bench("softmax", {"x": (4096, 1000)}),
+    "log-softmax 4096x1000": Bench("log_softmax", {"x": (4096, 1000)}),
     "cross-entropy 4096x1000": Bench("cross_entropy", {"x": (4096, 1000), "target": (4096,)}),
     "cross-entropy 700x10000": Bench("cross_entropy", {"x": (700, 10000), "target": (700,)}),
+    "cross-entropy 100x10": Bench("cross_entropy", {"x": (100, 10), "target": (100,)}),
+    "MSE 4096x1000": Bench("mse_loss", {"x": (4096, 1000), "target": (4096, 1000)}),
+    "sum": Bench("reduce_sum", {"x": (4096, 1000)}),
+    "sum of columns": Bench("reduce_sum", {"x": (4096, 1000), "axis": 0}),
+    "mean of rows": Bench("reduce_mean", {"x": (4096, 1000), "axis": 1}),
+    "maximum of rows": Bench("reduce_max", {"x": (4096, 1000), "axis": 1}),
+    "linear 784-100": _linear(100, 784, 100),
+    "linear 4320-100": _linear(100, 4320, 100),
+    "linear 256-1024": _linear(4096, 256, 1024),
     "GEMM 256": Bench("gemm", {"a": (256, 256), "b": (256, 256)}),
     "GEMM 512": Bench("gemm", {"a": (512, 512), "b": (512, 512)}),
     "GEMM 1024": Bench("gemm", {"a": (1024, 1024), "b": (1024, 1024)}),
     "GEMM 2048": Bench("gemm", {"a": (2048, 2048), "b": (2048, 2048)}),
+    "SGD": _update("sgd_update", lr=0.01),
+    "momentum": _update("momentum_update", "velocity", lr=0.01),
+    "AdaGrad": _update("adagrad_update", "sum_sq", lr=0.01),
+    "RMSprop": _update("rmsprop_update", "mean_sq", lr=0.01),
+    "Adadelta": _update("adadelta_update", "mean_sq", "mean_delta_sq"),
+    "Adam": _update("adam_update", "m", "v", step=10),
+    "AdamW": _update("adamw_update", "m", "v", step=10),
 }

@@ -1,0 +1,111 @@
+"""The rows on PyTorch, as `on_nnfast` builds them.
+
+Gradients come from autograd, the forward pass alone runs without it. `channels_last` stores images
+and kernels in that format; optimizers are PyTorch's fused ones where it has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from bench.networks import CLASSES, NETWORKS
+from bench.rows import BOTH, FORWARD, STEP, Row
+
+Call = Callable[[], Any]
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "conv2d": F.conv2d,
+    "im2col": lambda x, **window: F.unfold(x, **window),
+    "col2im": lambda col, x_shape, **window: F.fold(col, x_shape[2:], **window),
+    "max_pool2d": lambda x, **window: F.max_pool2d(x, **window),
+    "avg_pool2d": lambda x, **window: F.avg_pool2d(x, **window),
+    "global_avg_pool2d": lambda x: F.adaptive_avg_pool2d(x, 1),
+    "batch_norm": lambda x, weight, bias: F.batch_norm(x, None, None, weight, bias, training=True),
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "sigmoid": F.sigmoid,
+    "tanh": F.tanh,
+    "dropout": F.dropout,
+    "softmax": lambda x: F.softmax(x, -1),
+    "log_softmax": lambda x: F.log_softmax(x, -1),
+    "cross_entropy": F.cross_entropy,
+    "mse_loss": F.mse_loss,
+    "linear": F.linear,
+    "gemm": lambda a, b: a @ b,
+    "reduce_sum": lambda x, axis=None: x.sum(axis),
+    "reduce_mean": lambda x, axis=None: x.mean(axis),
+    "reduce_max": lambda x, axis: x.amax(axis),
+}
+FORWARD_ONLY = {"im2col", "col2im", "gemm", "reduce_sum", "reduce_mean", "reduce_max"}
+OPTIMIZERS: dict[str, Callable[..., Any]] = {
+    "sgd_update": lambda params: torch.optim.SGD(params, lr=0.01, fused=True),
+    "momentum_update": lambda params: torch.optim.SGD(params, lr=0.01, momentum=0.9, fused=True),
+    "adagrad_update": lambda params: torch.optim.Adagrad(params, lr=0.01, fused=True),
+    "rmsprop_update": lambda params: torch.optim.RMSprop(params, lr=0.01),
+    "adadelta_update": lambda params: torch.optim.Adadelta(params),
+    "adam_update": lambda params: torch.optim.Adam(params, fused=True),
+    "adamw_update": lambda params: torch.optim.AdamW(params, fused=True),
+}
+
+
+def build(row: Row, dtype: str, channels_last: bool = False) -> dict[str, Call]:
+    """Return the calls of a row by pass."""
+    if row.function == "train":
+        return {STEP: train(row.arguments["network"], dtype, channels_last)}
+    arguments = {name: _tensor(value, channels_last) for name, value in row.arrays(dtype).items()}
+    if row.function in OPTIMIZERS:
+        arguments["param"].grad = arguments["grad"].detach()
+        step: Call = OPTIMIZERS[row.function]([arguments["param"]]).step
+        return {STEP: step}
+    if row.function == "col2im":  # PyTorch's layout of the same numbers: (N, C*KH*KW, OH*OW)
+        col, n = arguments["col"].detach(), arguments["x_shape"][0]
+        arguments["col"] = col.reshape(n, -1, col.shape[1]).mT.contiguous()
+    function = FUNCTIONS[row.function]
+    first, *names = arguments  # by position: PyTorch has another name for x
+    others = {name: arguments[name] for name in names}
+
+    def forward() -> Any:
+        return function(arguments[first], **others)
+
+    passes: dict[str, Call] = {FORWARD: torch.no_grad()(forward)}
+    if row.function not in FORWARD_ONLY:
+        inputs = [value for value in arguments.values() if getattr(value, "requires_grad", False)]
+        y = forward()
+        dy = torch.randn_like(y) if y.ndim else torch.ones_like(y)
+        passes[BOTH] = lambda: torch.autograd.grad(forward(), inputs, dy)
+    return passes
+
+
+def train(name: str, dtype: str, channels_last: bool) -> Call:
+    """Return a training step of a network: forward, loss, backward, optimizer."""
+    network = NETWORKS[name]
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.standard_normal(network.batch).astype(dtype))
+    target = torch.from_numpy(rng.integers(0, CLASSES, network.batch[0]))
+    model = network.build(torch.nn).to(x.dtype)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), target).backward()
+        optimizer.step()
+
+    return step
+
+
+def _tensor(value: Any, channels_last: bool) -> Any:
+    """Return an array as a tensor, one that wants a gradient if it is of floats."""
+    if not isinstance(value, np.ndarray):
+        return value
+    tensor = torch.from_numpy(value)
+    if channels_last and tensor.ndim == 4:
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
+    return tensor.requires_grad_(tensor.is_floating_point())

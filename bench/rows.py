@@ -1,0 +1,77 @@
+"""What is measured: one `Row` for every layer of tests/cases.py and every training step."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.networks import NETWORKS
+
+FORWARD, BOTH, STEP = "f", "f+b", "step"  # what one timed call does
+CASES = Path(__file__).parent.parent / "tests" / "cases.py"
+# Arguments that are arrays: given by their shapes, drawn at random or all zero.
+RANDOM = {"x", "weight", "bias", "a", "b", "col", "target", "param", "grad"}
+ZERO = {"velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
+
+
+class Row(NamedTuple):
+    """A function of nnfast.functional with its arguments, or "train" with the name of a network."""
+
+    name: str
+    function: str
+    arguments: dict[str, Any]
+
+    @property
+    def has_images(self) -> bool:
+        """Whether an argument is a batch of images."""
+        return any(
+            isinstance(value, list | tuple) and len(value) == 4 for value in self[2].values()
+        )
+
+    def arrays(self, dtype: str) -> dict[str, Any]:
+        """Return the arguments with arrays in place of shapes; the same ones for every peer."""
+        rng = np.random.default_rng(0)
+        arguments = dict(self.arguments)
+        for name, value in arguments.items():
+            if name in ZERO:
+                arguments[name] = np.zeros(value, dtype)
+            elif name == "target" and self.function == "cross_entropy":
+                arguments[name] = rng.integers(0, arguments["x"].shape[1], value)
+            elif name in RANDOM:
+                arguments[name] = rng.standard_normal(value).astype(dtype)
+        return arguments
+
+
+def layer_rows() -> list[Row]:
+    """Return the rows of the BENCH table shared with the tests."""
+    spec = importlib.util.spec_from_file_location("cases", CASES)
+    assert spec is not None and spec.loader is not None
+    cases = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(cases)
+    return [Row(name, *bench) for name, bench in cases.BENCH.items()]
+
+
+def step_rows() -> list[Row]:
+    """Return one row for each training step."""
+    return [
+        Row(name, "train", {"network": name, "batch": network.batch})
+        for name, network in NETWORKS.items()
+    ]
+
+
+def select(rows: list[Row], names: str | None) -> list[Row]:
+    """Return the rows that the comma-separated `names` name in full or begin; all without."""
+    if not names:
+        return rows
+    chosen = []
+    for name in names.split(","):
+        found = [row for row in rows if row.name == name]
+        found = found or [row for row in rows if row.name.startswith(name)]
+        if not found:
+            known = "\n  ".join(row.name for row in rows)
+            raise SystemExit(f"--rows: none begins with {name!r}; there are\n  {known}")
+        chosen += found
+    return chosen

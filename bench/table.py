@@ -1,0 +1,49 @@
+"""Prints results as a table: our time, and for each peer its best setting's time over ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.measure import Result
+from bench.peers import OURS
+
+WIDTH = 24
+
+
+def header(against: Sequence[str]) -> str:
+    """Return the first line of the table."""
+    columns = [f"{'row':{WIDTH}} {'':4} {OURS:>10} {'MB':>6}"]
+    columns += [f" | {name:>10} {'MB':>6} {'ratio':>8}" for name in against]
+    return "".join(columns)
+
+
+def line(results: Sequence[Result], against: Sequence[str]) -> str:
+    """Return the line of one pass of one row; ratios are medians of the peer over ours."""
+    ours = next(result for result in results if result.peer == OURS)
+    text = f"{ours.row:{WIDTH}} {ours.what:4} {_time(ours.median):>10} {_megabytes(ours):>6}"
+    for name in against:
+        theirs = best(results, name)
+        if theirs is None:
+            text += f" | {'-':>10} {'':6} {'':8}"
+            continue
+        ratio = f"{theirs.median / ours.median:.2f}x"
+        text += f" | {_time(theirs.median):>10} {_megabytes(theirs):>6} {ratio:>8}"
+        text += f" ({theirs.setting})" if theirs.setting else ""
+    return text
+
+
+def best(results: Sequence[Result], peer: str) -> Result | None:
+    """Return the result of the peer's fastest setting; None if it was not measured."""
+    candidates = [result for result in results if result.peer == peer]
+    return min(candidates, key=lambda result: result.median, default=None)
+
+
+def _time(seconds: float) -> str:
+    for unit, scale in (("us", 1e6), ("ms", 1e3)):
+        if seconds * scale < 1000:
+            return f"{seconds * scale:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _megabytes(result: Result) -> str:
+    return "" if result.bytes is None else f"{result.bytes / 2**20:.0f}"
