@@ -1,0 +1,181 @@
+"""The book's ``common.optimizer``: six update rules over dicts.
+
+``update(params, grads)`` changes the arrays of params in place. Where a parameter is something else
+than a float32 or float64 array with a gradient of the same kind (a plain number, say: the book's
+first example of an optimizer has those) NumPy does the arithmetic, with its own promotion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from ... import functional as F
+from ._promote import is_native
+
+__all__ = ["SGD", "AdaGrad", "Adam", "Momentum", "Nesterov", "RMSprop"]
+
+_EPS = 1e-7
+
+
+def _in_one_pass(*arrays: Any) -> bool:
+    """Tell whether a kernel can update the first array in place from the others."""
+    return all(
+        isinstance(a, np.ndarray) and a.shape == arrays[0].shape and a.flags.c_contiguous
+        for a in arrays
+    ) and is_native(*arrays)
+
+
+def _zeros_like(params: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {key: np.zeros_like(value, order="C") for key, value in params.items()}
+
+
+class SGD:
+    """Stochastic gradient descent: p -= lr g."""
+
+    def __init__(self, lr: float = 0.01) -> None:
+        self.lr = lr
+
+    def update(self, params: MutableMapping[Any, Any], grads: Mapping[Any, Any]) -> None:
+        """Move every parameter against its gradient."""
+        for key, p in params.items():
+            g = grads[key]
+            if _in_one_pass(p, g):
+                F.sgd_update(p, g, self.lr)
+            else:
+                p -= self.lr * g
+                params[key] = p
+
+
+class Momentum:
+    """Gradient descent with momentum: v = momentum v - lr g, p += v."""
+
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
+        self.lr = lr
+        self.momentum = momentum
+        self.v: dict[Any, Any] | None = None
+
+    def update(self, params: MutableMapping[Any, Any], grads: Mapping[Any, Any]) -> None:
+        """Move every parameter by its velocity."""
+        if self.v is None:
+            self.v = _zeros_like(params)
+        for key, p in params.items():
+            step = self.lr * grads[key]
+            v = self.v[key] = self._accelerate(self.v[key], step)
+            p += self._move(v, step)
+            params[key] = p
+
+    def _accelerate(self, v: Any, step: Any) -> Any:
+        """Give the new velocity, in place unless a float64 gradient turns it to float64."""
+        if np.result_type(v, step) != v.dtype:
+            return self.momentum * v - step
+        v *= self.momentum
+        v -= step
+        return v
+
+    def _move(self, v: Any, step: Any) -> Any:
+        """Say how far a parameter moves, from its new velocity and its scaled gradient."""
+        return v
+
+
+class Nesterov(Momentum):
+    """Nesterov's accelerated gradient (Bengio et al., 2013), in the form that the book's code has.
+
+    v = momentum v - lr g, then p += momentum^2 v - (1 + momentum) lr g with the new v.
+    """
+
+    def _accelerate(self, v: Any, step: Any) -> Any:
+        v *= self.momentum
+        v -= step
+        return v
+
+    def _move(self, v: Any, step: Any) -> Any:
+        return self.momentum * self.momentum * v - (1 + self.momentum) * step
+
+
+class NesterovCorrected(Nesterov):
+    """Nesterov's accelerated gradient as derived, which some editions have: p moves by the old v.
+
+    p += momentum^2 v - (1 + momentum) lr g, then v = momentum v - lr g.
+    """
+
+    def _move(self, v: Any, step: Any) -> Any:
+        return self.momentum * v - step
+
+
+class AdaGrad:
+    """AdaGrad (Duchi et al., 2011): h += g^2, p -= lr g / (sqrt(h) + 1e-7)."""
+
+    def __init__(self, lr: float = 0.01) -> None:
+        self.lr = lr
+        self.h: dict[Any, Any] | None = None
+
+    def update(self, params: MutableMapping[Any, Any], grads: Mapping[Any, Any]) -> None:
+        """Move every parameter, each element at its own rate."""
+        if self.h is None:
+            self.h = _zeros_like(params)
+        for key, p in params.items():
+            g, h = grads[key], self.h[key]
+            if _in_one_pass(p, g, h):
+                F.adagrad_update(p, g, h, self.lr, _EPS)
+            else:
+                h += g * g
+                p -= self.lr * g / (np.sqrt(h) + _EPS)
+                self.h[key], params[key] = h, p
+
+
+class RMSprop:
+    """RMSprop (Tieleman and Hinton, 2012): h is the decaying mean of g^2, p as in AdaGrad."""
+
+    def __init__(self, lr: float = 0.01, decay_rate: float = 0.99) -> None:
+        self.lr = lr
+        self.decay_rate = decay_rate
+        self.h: dict[Any, Any] | None = None
+
+    def update(self, params: MutableMapping[Any, Any], grads: Mapping[Any, Any]) -> None:
+        """Move every parameter, each element at its own rate."""
+        if self.h is None:
+            self.h = _zeros_like(params)
+        for key, p in params.items():
+            g, h = grads[key], self.h[key]
+            if _in_one_pass(p, g, h):
+                F.rmsprop_update(p, g, h, self.lr, self.decay_rate, _EPS)
+            else:
+                h *= self.decay_rate
+                h += (1 - self.decay_rate) * g * g
+                p -= self.lr * g / (np.sqrt(h) + _EPS)
+                self.h[key], params[key] = h, p
+
+
+class Adam:
+    """Adam (Kingma and Ba, 2015), its bias corrected through the learning rate."""
+
+    def __init__(self, lr: float = 0.001, beta1: float = 0.9, beta2: float = 0.999) -> None:
+        self.lr = lr
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.iter = 0
+        self.m: dict[Any, Any] | None = None
+        self.v: dict[Any, Any] | None = None
+
+    def update(self, params: MutableMapping[Any, Any], grads: Mapping[Any, Any]) -> None:
+        """Move every parameter by the ratio of its gradient's two moments."""
+        if self.m is None or self.v is None:
+            self.m, self.v = _zeros_like(params), _zeros_like(params)
+        self.iter += 1
+        correction1, correction2 = 1.0 - self.beta1**self.iter, sqrt(1.0 - self.beta2**self.iter)
+        lr = self.lr * correction2 / correction1
+        for key, p in params.items():
+            g, m, v = grads[key], self.m[key], self.v[key]
+            if _in_one_pass(p, g, m, v):
+                # The kernel divides sqrt(v) by correction2 before it adds its epsilon.
+                eps = _EPS / correction2
+                F.adam_update(p, g, m, v, self.iter, self.lr, self.beta1, self.beta2, eps)
+            else:
+                m += (1 - self.beta1) * (g - m)
+                v += (1 - self.beta2) * (g * g - v)
+                p -= lr * m / (np.sqrt(v) + _EPS)
+                self.m[key], self.v[key], params[key] = m, v, p

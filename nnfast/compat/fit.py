@@ -1,0 +1,127 @@
+"""Decides whether one of our classes or functions may stand in for one of the user's.
+
+Three questions, the cheap ones first: can every call that the user's accepts be made to ours and
+mean the same; do both give the same numbers on a small example; does ours have the attributes that
+the user's objects have. Somebody who turned the book's ReLU into a leaky one keeps it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .profile import Probe
+
+_RTOL, _ATOL = 1e-9, 1e-12
+
+
+class Misfit(Exception):
+    """Ours cannot stand in; the message says why."""
+
+
+def fit(theirs: Any, ours: Any, probe: Probe) -> Any:
+    """Give what may stand in for theirs: ours, or ours with the default arguments of theirs.
+
+    Raises
+    ------
+    Misfit
+        If nothing of ours may.
+    """
+    if inspect.isclass(theirs) != inspect.isclass(ours):
+        raise Misfit("it is a class on one side only")
+    if inspect.isclass(theirs):
+        ours = _fit_class(theirs, ours)
+    elif not _same_calls(theirs, ours):
+        raise Misfit("it takes other arguments")
+    expected, their_object = _try(theirs, probe)
+    got, our_object = _run(ours, probe)
+    if not _same_results(expected, got):
+        raise Misfit("it gives other numbers on a small example")
+    missing = [
+        name
+        for name in getattr(their_object, "__dict__", {})
+        if not name.startswith("_") and not hasattr(our_object, name)
+    ]
+    if missing:
+        raise Misfit(f"it has attributes that ours has not: {', '.join(missing)}")
+    return ours
+
+
+def _fit_class(theirs: type, ours: type) -> type:
+    if theirs.__subclasses__():
+        raise Misfit("a class of yours derives from it")
+    for name, method in vars(theirs).items():
+        if name.startswith("_") or not inspect.isfunction(method):
+            continue
+        if not _same_calls(method, getattr(ours, name, None)):
+            raise Misfit(f"its method {name} is not like ours")
+    signature = inspect.signature(theirs.__init__)  # type: ignore[misc]
+    if _same_calls(theirs.__init__, ours.__init__):  # type: ignore[misc]
+        return ours
+    if not _same_calls(theirs.__init__, ours.__init__, defaults=False):  # type: ignore[misc]
+        raise Misfit("its constructor takes other arguments")
+
+    class WithTheirDefaults(ours):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            super().__init__(*bound.args[1:], **bound.kwargs)
+
+    WithTheirDefaults.__name__ = WithTheirDefaults.__qualname__ = ours.__name__
+    WithTheirDefaults.__doc__ = ours.__doc__
+    return WithTheirDefaults
+
+
+def _same_calls(theirs: Any, ours: Any, defaults: bool = True) -> bool:
+    """Tell whether ours takes every call that theirs takes, and means the same by it.
+
+    Names of required arguments may differ (they are passed by position, and a keyword that is
+    unknown fails loudly); names and values of defaults may not.
+    """
+    if not callable(ours):
+        return False
+    mine = list(inspect.signature(ours).parameters.values())
+    yours = list(inspect.signature(theirs).parameters.values())
+    if len(yours) > len(mine) or any(p.default is p.empty for p in mine[len(yours) :]):
+        return False
+    for your, my in zip(yours, mine, strict=False):
+        if your.kind != my.kind:
+            return False
+        if your.default is your.empty:
+            continue
+        if your.name != my.name or (defaults and repr(your.default) != repr(my.default)):
+            return False
+    return True
+
+
+def _run(thing: Any, probe: Probe) -> tuple[list[Any], Any]:
+    """Run a probe without a trace: its prints are dropped and NumPy's generator is put back."""
+    state = np.random.get_state()
+    try:
+        np.random.seed(1)
+        with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+            return probe(thing)
+    finally:
+        np.random.set_state(state)
+
+
+def _try(theirs: Callable[..., Any], probe: Probe) -> tuple[list[Any], Any]:
+    try:
+        return _run(theirs, probe)
+    except Exception as error:
+        raise Misfit(f"it fails on a small example ({type(error).__name__}: {error})") from error
+
+
+def _same_results(expected: list[Any], got: list[Any]) -> bool:
+    for theirs, ours in zip(expected, got, strict=True):
+        a, b = np.asarray(theirs), np.asarray(ours)
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        if not np.allclose(a, b, _RTOL, _ATOL, equal_nan=True):
+            return False
+    return True
