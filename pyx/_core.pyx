@@ -7,6 +7,7 @@ Arrays must be C-contiguous float32 or float64, all of one dtype; nnfast.functio
 
 cimport numpy as cnp
 from libc.float cimport DBL_MAX
+from libc.stdint cimport INT64_MAX, INT64_MIN
 from csrc cimport *
 
 cnp.import_array()
@@ -17,4 +18,5 @@ include "runtime.pxi"
 include "activation.pxi"
 include "softmax.pxi"
 include "loss.pxi"
+include "optim.pxi"
 include "im2col.pxi"

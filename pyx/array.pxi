@@ -237,3 +237,11 @@ cdef double check_float(object value, str name, double low, double high) except?
     if not low <= number <= high:
         raise ValueError(f"{name} must be from {low:g} to {high:g}, got {value!r}")
     return number
+
+
+cdef double check_fraction(object value, str name) except? -1:
+    """`value` as a float in [0, 1)."""
+    cdef double number = check_float(value, name, 0, 1)
+    if number == 1:
+        raise ValueError(f"{name} must be less than 1, got {value!r}")
+    return number

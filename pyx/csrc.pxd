@@ -76,5 +76,24 @@ cdef extern from "nnfast.h" nogil:
     int nnf_mse_loss_backward(nnf_dtype dtype, int64_t n, const void *x, const void *target,
                               const void *dloss, double factor, void *dx)
 
+    int nnf_sgd_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, double lr, double
+                       weight_decay)
+    int nnf_momentum_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void
+                            *velocity, double lr, double momentum, double weight_decay, int
+                            nesterov)
+    int nnf_adagrad_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void *sum_sq,
+                           double lr, double eps, double weight_decay)
+    int nnf_rmsprop_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void
+                           *mean_sq, double lr, double alpha, double eps, double weight_decay)
+    int nnf_adadelta_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void
+                            *mean_sq, void *mean_delta_sq, double lr, double rho, double eps,
+                            double weight_decay)
+    int nnf_adam_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void *m, void
+                        *v, int64_t step, double lr, double beta1, double beta2, double eps, double
+                        weight_decay)
+    int nnf_adamw_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void *m, void
+                         *v, int64_t step, double lr, double beta1, double beta2, double eps,
+                         double weight_decay)
+
     int nnf_im2col(nnf_dtype dtype, const nnf_conv *d, const void *x, void *col)
     int nnf_col2im(nnf_dtype dtype, const nnf_conv *d, const void *col, void *x)

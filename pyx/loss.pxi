@@ -1,8 +1,5 @@
 # loss.pxi: cross-entropy over x (N, C) and the mean squared error over any shape.
 
-from libc.stdint cimport INT64_MAX, INT64_MIN
-
-
 cdef nnf_reduction reduction_of(object value) except *:
     if not isinstance(value, str):
         raise TypeError(f"reduction must be 'mean', 'sum' or 'none', got {describe(value)}")
@@ -13,7 +10,6 @@ cdef nnf_reduction reduction_of(object value) except *:
     if value == "none":
         return NNF_NONE
     raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {value!r}")
-
 
 cdef int check_labels(cnp.ndarray labels, int64_t rows, int64_t cols, int64_t ignored) except -1:
     """Raise unless `labels` has one class number, or `ignored`, for each row."""
@@ -28,14 +24,12 @@ cdef int check_labels(cnp.ndarray labels, int64_t rows, int64_t cols, int64_t ig
                              f"{ignored}, got {label[i]} at position {i}")
     return 0
 
-
 cdef struct cross_entropy_arguments:
     int64_t rows, cols, ignored
     const int64_t *labels
     const void *target
     double smoothing
     nnf_reduction reduction
-
 
 cdef int cross_entropy_check(cross_entropy_arguments *a, object x, object target,
                              object sample_weight, object ignore_index, object label_smoothing,
@@ -66,7 +60,6 @@ cdef int cross_entropy_check(cross_entropy_arguments *a, object x, object target
     a.labels = <const int64_t *>data_of(target)
     return 0
 
-
 cdef cnp.ndarray each_dloss(object dloss, cnp.ndarray like, nnf_reduction reduction,
                             double *factor):
     """The array `dloss` is, or None where it is one number, which then multiplies the factor."""
@@ -79,7 +72,6 @@ cdef cnp.ndarray each_dloss(object dloss, cnp.ndarray like, nnf_reduction reduct
         raise TypeError(f"dloss must be a number, got {describe(dloss)}")
     factor[0] *= float(dloss)
     return None
-
 
 def cross_entropy(x, target, sample_weight=None, ignore_index=-100, label_smoothing=0.0,
                   reduction="mean"):
@@ -94,7 +86,6 @@ def cross_entropy(x, target, sample_weight=None, ignore_index=-100, label_smooth
                                         a.reduction, data_of(loss), data_of(lse))
     retake_gil(gil, status)
     return (loss if a.reduction == NNF_NONE else loss[0]), lse
-
 
 def cross_entropy_backward(x, target, lse, sample_weight=None, ignore_index=-100,
                            label_smoothing=0.0, reduction="mean", dloss=1.0):
@@ -115,7 +106,6 @@ def cross_entropy_backward(x, target, lse, sample_weight=None, ignore_index=-100
     retake_gil(gil, status)
     return dx
 
-
 def mse_loss(x, target, reduction="mean"):
     """Return the mean, sum or array of (x - target) ** 2."""
     check_array(x, "x")
@@ -128,7 +118,6 @@ def mse_loss(x, target, reduction="mean"):
                                    data_of(loss))
     retake_gil(gil, status)
     return loss if kind == NNF_NONE else loss[0]
-
 
 def mse_loss_backward(x, target, reduction="mean", dloss=1.0):
     """Return the gradient of mse_loss with respect to x."""

@@ -1,0 +1,158 @@
+/* optim.c: one optimizer step in one pass, in place, over n elements: param, its gradient and the
+ * optimizer's state, all (n) and none overlapping another. Formulas as in PyTorch.
+ */
+#include "real.h"
+
+#if NNF_DTYPE_BITS == 32
+#define root sqrtf
+#else
+#define root sqrt
+#endif
+
+/* The gradient with weight decay; without it an infinite parameter must not make it NaN. */
+static inline real decayed(real grad, real param, real decay) {
+    return decay != 0 ? grad + decay * param : grad;
+}
+
+static void sgd_range(int64_t begin, int64_t end, real *restrict param, const real *restrict grad,
+                      real lr, real decay) {
+    for (int64_t i = begin; i < end; i++)
+        param[i] -= lr * decayed(grad[i], param[i], decay);
+}
+
+int FN(sgd_update)(int64_t n, real *param, const real *grad, double lr, double weight_decay) {
+    PARALLEL_RANGE(begin, end, n, 0.4,
+                   sgd_range(begin, end, param, grad, (real)lr, (real)weight_decay));
+    return NNF_OK;
+}
+
+static void momentum_range(int64_t begin, int64_t end, real *restrict param,
+                           const real *restrict grad, real *restrict velocity, real lr,
+                           real momentum, real decay) {
+    for (int64_t i = begin; i < end; i++) {
+        velocity[i] = momentum * velocity[i] + decayed(grad[i], param[i], decay);
+        param[i] -= lr * velocity[i];
+    }
+}
+
+static void nesterov_range(int64_t begin, int64_t end, real *restrict param,
+                           const real *restrict grad, real *restrict velocity, real lr,
+                           real momentum, real decay) {
+    for (int64_t i = begin; i < end; i++) {
+        const real g = decayed(grad[i], param[i], decay);
+        velocity[i] = momentum * velocity[i] + g;
+        param[i] -= lr * (g + momentum * velocity[i]);
+    }
+}
+
+int FN(momentum_update)(int64_t n, real *param, const real *grad, real *velocity, double lr,
+                        double momentum, double weight_decay, int nesterov) {
+    const real rate = (real)lr, mu = (real)momentum, decay = (real)weight_decay;
+    PARALLEL_RANGE(begin, end, n, 0.6, {
+        if (nesterov)
+            nesterov_range(begin, end, param, grad, velocity, rate, mu, decay);
+        else
+            momentum_range(begin, end, param, grad, velocity, rate, mu, decay);
+    });
+    return NNF_OK;
+}
+
+static void adagrad_range(int64_t begin, int64_t end, real *restrict param,
+                          const real *restrict grad, real *restrict sum_sq, real lr, real eps,
+                          real decay) {
+    for (int64_t i = begin; i < end; i++) {
+        const real g = decayed(grad[i], param[i], decay);
+        sum_sq[i] += g * g;
+        param[i] -= lr * g / (root(sum_sq[i]) + eps);
+    }
+}
+
+int FN(adagrad_update)(int64_t n, real *param, const real *grad, real *sum_sq, double lr,
+                       double eps, double weight_decay) {
+    PARALLEL_RANGE(
+        begin, end, n, 1.0,
+        adagrad_range(begin, end, param, grad, sum_sq, (real)lr, (real)eps, (real)weight_decay));
+    return NNF_OK;
+}
+
+static void rmsprop_range(int64_t begin, int64_t end, real *restrict param,
+                          const real *restrict grad, real *restrict mean_sq, real lr, real alpha,
+                          real rest, real eps, real decay) {
+    for (int64_t i = begin; i < end; i++) {
+        const real g = decayed(grad[i], param[i], decay);
+        mean_sq[i] = alpha * mean_sq[i] + rest * g * g;
+        param[i] -= lr * g / (root(mean_sq[i]) + eps);
+    }
+}
+
+int FN(rmsprop_update)(int64_t n, real *param, const real *grad, real *mean_sq, double lr,
+                       double alpha, double eps, double weight_decay) {
+    PARALLEL_RANGE(begin, end, n, 1.0,
+                   rmsprop_range(begin, end, param, grad, mean_sq, (real)lr, (real)alpha,
+                                 (real)(1 - alpha), (real)eps, (real)weight_decay));
+    return NNF_OK;
+}
+
+static void adadelta_range(int64_t begin, int64_t end, real *restrict param,
+                           const real *restrict grad, real *restrict mean_sq,
+                           real *restrict mean_delta_sq, real lr, real rho, real rest, real eps,
+                           real decay) {
+    for (int64_t i = begin; i < end; i++) {
+        const real g = decayed(grad[i], param[i], decay);
+        mean_sq[i] = rho * mean_sq[i] + rest * g * g;
+        const real delta = root(mean_delta_sq[i] + eps) / root(mean_sq[i] + eps) * g;
+        mean_delta_sq[i] = rho * mean_delta_sq[i] + rest * delta * delta;
+        param[i] -= lr * delta;
+    }
+}
+
+int FN(adadelta_update)(int64_t n, real *param, const real *grad, real *mean_sq,
+                        real *mean_delta_sq, double lr, double rho, double eps,
+                        double weight_decay) {
+    PARALLEL_RANGE(begin, end, n, 1.4,
+                   adadelta_range(begin, end, param, grad, mean_sq, mean_delta_sq, (real)lr,
+                                  (real)rho, (real)(1 - rho), (real)eps, (real)weight_decay));
+    return NNF_OK;
+}
+
+/* The constants of one Adam step: bias corrections belong to the rate and to the root. */
+typedef struct {
+    real rate, beta1, rest1, beta2, rest2, root_scale, eps, decay, shrink;
+} adam_step;
+
+static void adam_range(int64_t begin, int64_t end, real *restrict param, const real *restrict grad,
+                       real *restrict m, real *restrict v, adam_step s) {
+    for (int64_t i = begin; i < end; i++) {
+        const real g = decayed(grad[i], param[i], s.decay);
+        m[i] = s.beta1 * m[i] + s.rest1 * g;
+        v[i] = s.beta2 * v[i] + s.rest2 * g * g;
+        param[i] = s.shrink * param[i] - s.rate * m[i] / (root(v[i]) * s.root_scale + s.eps);
+    }
+}
+
+static int adam(int64_t n, real *param, const real *grad, real *m, real *v, int64_t step, double lr,
+                double beta1, double beta2, double eps, double decay, double shrink) {
+    const adam_step s = {
+        .rate = (real)(lr / (1 - pow(beta1, (double)step))),
+        .beta1 = (real)beta1,
+        .rest1 = (real)(1 - beta1),
+        .beta2 = (real)beta2,
+        .rest2 = (real)(1 - beta2),
+        .root_scale = (real)(1 / sqrt(1 - pow(beta2, (double)step))),
+        .eps = (real)eps,
+        .decay = (real)decay,
+        .shrink = (real)shrink,
+    };
+    PARALLEL_RANGE(begin, end, n, 1.2, adam_range(begin, end, param, grad, m, v, s));
+    return NNF_OK;
+}
+
+int FN(adam_update)(int64_t n, real *param, const real *grad, real *m, real *v, int64_t step,
+                    double lr, double beta1, double beta2, double eps, double weight_decay) {
+    return adam(n, param, grad, m, v, step, lr, beta1, beta2, eps, weight_decay, 1);
+}
+
+int FN(adamw_update)(int64_t n, real *param, const real *grad, real *m, real *v, int64_t step,
+                     double lr, double beta1, double beta2, double eps, double weight_decay) {
+    return adam(n, param, grad, m, v, step, lr, beta1, beta2, eps, 0, 1 - lr * weight_decay);
+}
