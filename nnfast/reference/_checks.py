@@ -129,7 +129,7 @@ def real(name: str, value: SupportsFloat) -> float:
 
 def choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Check that the value is one of the names allowed."""
-    if not (value is None or isinstance(value, str)):
+    if not (isinstance(value, str) or (value is None and None in choices)):
         raise TypeError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
