@@ -9,6 +9,13 @@ cdef int64_t checked_product(int64_t a, int64_t b, str what) except -1:
     return a * b
 
 
+cdef int check_size(double elements, str name) except -1:
+    """Raise if an array of so many elements cannot exist, because of the argument `name`."""
+    if elements * 8 > <double>(<int64_t>1 << 46):
+        raise ValueError(f"{name} is too large: it would need an array of {elements:.3g} elements")
+    return 0
+
+
 cdef int set_image(nnf_conv *d, cnp.ndarray x) noexcept:
     """n, c, h, w from an array of four axes."""
     cdef const intp *shape = cnp.PyArray_DIMS(x)
@@ -27,7 +34,7 @@ cdef int set_image_shape(nnf_conv *d, object value, str name) except -1:
     d.c = check_int(value[1], name, 0, limit)
     d.h = check_int(value[2], name, 0, limit)
     d.w = check_int(value[3], name, 0, limit)
-    return 0
+    return check_size(<double>d.n * d.c * d.h * d.w, name)
 
 
 cdef int64_t outputs_along(int64_t size, int64_t kernel, int64_t stride, int64_t pad,
@@ -46,6 +53,7 @@ cdef int set_window(nnf_conv *d, object stride, object padding, object dilation,
     if not (1 <= d.kh <= MAX_SIZE and 1 <= d.kw <= MAX_SIZE):
         raise ValueError(f"{kernel_name} must have a height and width of at least 1, "
                          f"got {(d.kh, d.kw)}")
+    check_size(<double>d.n * d.c * (d.h + 2 * d.pad_h) * (d.w + 2 * d.pad_w), "padding")
     d.oh = outputs_along(d.h, d.kh, d.stride_h, d.pad_h, d.dilation_h)
     d.ow = outputs_along(d.w, d.kw, d.stride_w, d.pad_w, d.dilation_w)
     if d.oh == 0 or d.ow == 0:
