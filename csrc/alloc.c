@@ -1,8 +1,8 @@
 /* alloc.c: aligned, pooled, bounded memory for results and scratch.
  *
- * Fresh pages cost more than the arithmetic of most layers (the kernel zeroes and maps each one), so
- * freed blocks are kept, by size class, and handed out again. Classes are four per power of two: at
- * most a quarter of a block is unused. Kept memory never exceeds NNFAST_POOL_LIMIT mebibytes
+ * Fresh pages cost more than the arithmetic of most layers (the kernel zeroes and maps each one),
+ * so freed blocks are kept, by size class, and handed out again. Classes are four per power of two:
+ * at most a quarter of a block is unused. Kept memory never exceeds NNFAST_POOL_LIMIT mebibytes
  * (default 1024). Blocks of 2 MiB and more are aligned for, and advised to use, huge pages.
  */
 #define _GNU_SOURCE
@@ -32,8 +32,12 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static header *cached[CLASSES];
 static nnf_memory_info info;
 
-static void lock_pool(void) { pthread_mutex_lock(&lock); }
-static void unlock_pool(void) { pthread_mutex_unlock(&lock); }
+static void lock_pool(void) {
+    pthread_mutex_lock(&lock);
+}
+static void unlock_pool(void) {
+    pthread_mutex_unlock(&lock);
+}
 
 static void initialise(void) {
     const char *text = getenv("NNFAST_POOL_LIMIT");
@@ -103,9 +107,13 @@ void *nnf_alloc(size_t size) {
     return (char *)block + ALIGNMENT;
 }
 
-static header *header_of(const void *block) { return (header *)((char *)block - ALIGNMENT); }
+static header *header_of(const void *block) {
+    return (header *)((char *)block - ALIGNMENT);
+}
 
-size_t nnf_block_size(const void *block) { return header_of(block)->size; }
+size_t nnf_block_size(const void *block) {
+    return header_of(block)->size;
+}
 
 void nnf_free(void *block) {
     if (!block)

@@ -23,7 +23,9 @@ typedef struct {
     int (*supported)(void);
 } isa;
 
-static int supports_baseline(void) { return 1; }
+static int supports_baseline(void) {
+    return 1;
+}
 #ifdef __x86_64__
 static int supports_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -62,9 +64,15 @@ static const isa *current(void) {
     return chosen;
 }
 
-const char *nnf_isa(void) { return current()->name; }
-int nnf_isa_count(void) { return ISA_COUNT; }
-const char *nnf_isa_name(int index) { return isas[index].name; }
+const char *nnf_isa(void) {
+    return current()->name;
+}
+int nnf_isa_count(void) {
+    return ISA_COUNT;
+}
+const char *nnf_isa_name(int index) {
+    return isas[index].name;
+}
 
 #define real void
 #define KERNEL(name, params, args)                                                                 \

@@ -1,4 +1,5 @@
-/* table.c: the table of one ISA and dtype, made from kernels.def. Compiled as often as the kernels. */
+/* table.c: the table of one ISA and dtype, made from kernels.def. Compiled as often as the kernels.
+ */
 #include "table.h"
 
 #include "real.h"

@@ -1,8 +1,8 @@
 /* threads.c: how many threads a kernel may use.
  *
  * The default is NNFAST_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs this process may run on,
- * never more than its cgroup's CPU quota. After fork() the child runs serially: libgomp's workers do
- * not survive a fork and entering a parallel region there would hang.
+ * never more than its cgroup's CPU quota. After fork() the child runs serially: libgomp's workers
+ * do not survive a fork and entering a parallel region there would hang.
  */
 #define _GNU_SOURCE
 #include "parallel.h"
@@ -30,7 +30,9 @@ static atomic_int threads;
 static atomic_bool forked;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void mark_forked(void) { atomic_store(&forked, true); }
+static void mark_forked(void) {
+    atomic_store(&forked, true);
+}
 
 static int positive_env(const char *name) {
     const char *text = getenv(name);

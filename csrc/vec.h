@@ -165,4 +165,47 @@ VINLINE real vmax_lane(vec v) {
     return lane[0];
 }
 
+/* vzip_lo and vzip_hi interleave the lower and the upper halves: a0 b0 a1 b1 ... */
+#define NNF_ZIP_LO_2  0, 2
+#define NNF_ZIP_HI_2  1, 3
+#define NNF_ZIP_LO_4  0, 4, 1, 5
+#define NNF_ZIP_HI_4  2, 6, 3, 7
+#define NNF_ZIP_LO_8  0, 8, 1, 9, 2, 10, 3, 11
+#define NNF_ZIP_HI_8  4, 12, 5, 13, 6, 14, 7, 15
+#define NNF_ZIP_LO_16 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define NNF_ZIP_HI_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#if VBYTES * 8 / NNF_DTYPE_BITS == 2
+#define NNF_ZIP(half) NNF_ZIP_##half##_2
+#elif VBYTES * 8 / NNF_DTYPE_BITS == 4
+#define NNF_ZIP(half) NNF_ZIP_##half##_4
+#elif VBYTES * 8 / NNF_DTYPE_BITS == 8
+#define NNF_ZIP(half) NNF_ZIP_##half##_8
+#else
+#define NNF_ZIP(half) NNF_ZIP_##half##_16
+#endif
+#if defined(__clang__)
+#define NNF_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define NNF_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
+VINLINE vec vzip_lo(vec a, vec b) {
+    return NNF_SHUFFLE(a, b, NNF_ZIP(LO));
+}
+VINLINE vec vzip_hi(vec a, vec b) {
+    return NNF_SHUFFLE(a, b, NNF_ZIP(HI));
+}
+
+/* Transposes VL vectors in place: log2(VL) rounds of interleaving row i with row i + VL / 2. */
+VINLINE void vtranspose(vec v[VL]) {
+    vec t[VL];
+    for (int round = 1; round < VL; round *= 2) {
+        for (int i = 0; i < VL / 2; i++) {
+            t[2 * i] = vzip_lo(v[i], v[i + VL / 2]);
+            t[2 * i + 1] = vzip_hi(v[i], v[i + VL / 2]);
+        }
+        for (int i = 0; i < VL; i++)
+            v[i] = t[i];
+    }
+}
+
 #endif

@@ -97,3 +97,17 @@ cdef extern from "nnfast.h" nogil:
 
     int nnf_im2col(nnf_dtype dtype, const nnf_conv *d, const void *x, void *col)
     int nnf_col2im(nnf_dtype dtype, const nnf_conv *d, const void *col, void *x)
+
+    int nnf_gemm(nnf_dtype dtype, int transpose_a, int transpose_b, int64_t m, int64_t n,
+                 int64_t k, const void *a, const void *b, const void *bias, int act, void *y)
+    int nnf_linear(nnf_dtype dtype, int64_t n, int64_t inputs, int64_t outputs, const void *x,
+                   const void *weight, const void *bias, int act, void *y)
+    int nnf_linear_backward(nnf_dtype dtype, int64_t n, int64_t inputs, int64_t outputs,
+                            const void *dy, const void *x, const void *weight, const void *y,
+                            int act, void *dx, void *dweight, void *dbias)
+
+    int nnf_conv2d(nnf_dtype dtype, const nnf_conv *d, int algo, const void *x,
+                   const void *weight, const void *bias, int act, void *y)
+    int nnf_conv2d_backward(nnf_dtype dtype, const nnf_conv *d, int algo, const void *dy,
+                            const void *x, const void *weight, void *dx, void *dweight,
+                            void *dbias)

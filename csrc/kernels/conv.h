@@ -1,0 +1,15 @@
+/* conv.h: the convolution algorithms that conv.c chooses from. Shapes as in nnfast.h:
+ * x (n, c, h, w), weight (k, c / groups, kh, kw), bias (k) or NULL, y and dy (n, k, oh, ow).
+ */
+#ifndef NNF_CONV_H
+#define NNF_CONV_H
+
+#include "real.h"
+
+/* Implicit GEMM, any geometry. act: NNF_LINEAR, NNF_RELU or NNF_LEAKY_RELU. */
+int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
+                          nnf_activation act, real *y);
+int FN(conv_gemm_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
+int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight);
+
+#endif

@@ -1,0 +1,97 @@
+/* gemm_micro.h: the register-blocked core of every matrix product.
+ *
+ * a (k, MR): a packed panel of up to MR rows; b (k, NR): a packed panel of NR columns;
+ * c (rows, NR) with row stride ldc. The sums of a tile stay in MR x NV vector registers: with the
+ * NV vectors of b and one broadcast element of a they fill the register file of the ISA.
+ */
+#ifndef NNF_GEMM_MICRO_H
+#define NNF_GEMM_MICRO_H
+
+#include "gemm.h"
+
+typedef struct {
+    vec sum[MR][NV];
+} tile;
+
+/* `rows` is a constant wherever this is inlined. */
+VINLINE void multiply(int rows, int64_t k, const real *restrict a, const real *restrict b,
+                      tile *out) {
+    vec sum[MR][NV];
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < NV; v++)
+            sum[i][v] = vzero();
+    for (int64_t p = 0; p < k; p++) {
+        vec column[NV];
+        for (int v = 0; v < NV; v++)
+            column[v] = vload(b + p * NR + v * VL);
+        for (int i = 0; i < rows; i++) {
+            const vec element = vset1(a[p * MR + i]);
+            for (int v = 0; v < NV; v++)
+                sum[i][v] = vfma(element, column[v], sum[i][v]);
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < NV; v++)
+            out->sum[i][v] = sum[i][v];
+}
+
+VINLINE vec activate(vec x, nnf_activation act) {
+    if (act == NNF_RELU)
+        return vselect(x <= vzero(), vzero(), x);
+    if (act == NNF_LEAKY_RELU)
+        return vselect(x <= vzero(), x * vset1((real)NNF_LEAKY_SLOPE), x);
+    return x;
+}
+
+/* Finishes `rows` x `width` sums: adds what c holds and the biases, activates, writes c. */
+VINLINE void finish(int rows, int64_t width, const tile *t, const gemm_finish *f, int64_t row,
+                    const real *col_bias, real *c, int64_t ldc) {
+    for (int i = 0; i < rows; i++) {
+        for (int v = 0; v < NV; v++) {
+            const int64_t left = width - v * VL;
+            if (left <= 0)
+                break;
+            const bool whole = left >= VL;
+            real *const at = c + i * ldc + v * VL;
+            vec x = t->sum[i][v];
+            if (f->accumulate)
+                x += whole ? vload(at) : vload_part(at, left);
+            if (f->row_bias)
+                x += vset1(f->row_bias[row + i]);
+            if (col_bias)
+                x += whole ? vload(col_bias + v * VL) : vload_part(col_bias + v * VL, left);
+            x = activate(x, f->act);
+            if (whole)
+                vstore(at, x);
+            else
+                vstore_part(at, x, left);
+        }
+    }
+}
+
+/* One tile: a constant row count lets the compiler keep all sums in registers. */
+#define NNF_TILE(rows)                                                                             \
+    case rows:                                                                                     \
+        multiply(rows, k, a, b, &t);                                                               \
+        finish(rows, width, &t, f, row, col_bias, c, ldc);                                         \
+        break;
+static inline void gemm_tile(int64_t rows, int64_t width, int64_t k, const real *a, const real *b,
+                             const gemm_finish *f, int64_t row, const real *col_bias, real *c,
+                             int64_t ldc) {
+    tile t;
+    switch (rows) {
+        NNF_TILE(1)
+        NNF_TILE(2)
+        NNF_TILE(3)
+        NNF_TILE(4)
+        NNF_TILE(5)
+        NNF_TILE(6)
+#if MR > 6
+        NNF_TILE(7)
+        NNF_TILE(8)
+#endif
+    }
+}
+#undef NNF_TILE
+
+#endif

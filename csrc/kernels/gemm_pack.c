@@ -1,0 +1,63 @@
+/* gemm_pack.c: packs dense matrices into panels.
+ *
+ * data: `count` items x depth k, contiguous along the items or along the depth;
+ * packed (ceil(count / width), k, width): the last panel's missing items are zeros.
+ */
+#include "gemm.h"
+
+/* Items are contiguous: every depth is one copy. */
+static void pack_copy(int64_t items, int64_t k, int64_t width, const real *data,
+                      int64_t depth_stride, real *packed) {
+    for (int64_t p = 0; p < k; p++) {
+        const real *const from = data + p * depth_stride;
+        real *const to = packed + p * width;
+        if (items == NR && width == NR) {
+            for (int v = 0; v < NV; v++)
+                vstore(to + v * VL, vload(from + v * VL));
+        } else {
+            for (int64_t i = 0; i < items; i++)
+                to[i] = from[i];
+            for (int64_t i = items; i < width; i++)
+                to[i] = 0;
+        }
+    }
+}
+
+/* Depth is contiguous: VL x VL blocks are transposed in registers. A block narrower than VL spills
+ * into the first items of the next depth. Those are written later, because depths ascend and blocks
+ * of items descend; only the last depths, whose spill would leave the panel, are copied singly. */
+static void pack_transpose(int64_t items, int64_t k, int64_t width, const real *data,
+                           int64_t item_stride, real *packed) {
+    for (int64_t first = (width - 1) / VL * VL; first >= 0; first -= VL) {
+        const int64_t lanes = MIN(VL, width - first);
+        const int64_t present = MAX(0, MIN(lanes, items - first));
+        const real *const from = data + first * item_stride;
+        real *const to = packed + first;
+        int64_t p = 0;
+        for (; p + VL < k; p += VL) {
+            vec block[VL];
+            for (int64_t i = 0; i < VL; i++)
+                block[i] = i < present ? vload(from + i * item_stride + p) : vzero();
+            vtranspose(block);
+            for (int64_t i = 0; i < VL; i++)
+                vstore(to + (p + i) * width, block[i]);
+        }
+        for (; p < k; p++) {
+            for (int64_t i = 0; i < lanes; i++)
+                to[p * width + i] = i < present ? from[i * item_stride + p] : 0;
+        }
+    }
+}
+
+void FN(gemm_pack)(int64_t count, int64_t k, int64_t width, const real *data, int64_t item_stride,
+                   int64_t depth_stride, real *packed) {
+    for (int64_t first = 0; first < count; first += width) {
+        const int64_t items = MIN(width, count - first);
+        const real *const from = data + first * item_stride;
+        real *const to = packed + first * k;
+        if (item_stride == 1)
+            pack_copy(items, k, width, from, depth_stride, to);
+        else
+            pack_transpose(items, k, width, from, item_stride, to);
+    }
+}
