@@ -20,14 +20,14 @@ def header(against: Sequence[str]) -> str:
 def line(results: Sequence[Result], against: Sequence[str]) -> str:
     """Return the line of one pass of one row; ratios are medians of the peer over ours."""
     ours = next(result for result in results if result.peer == OURS)
-    text = f"{ours.row:{WIDTH}} {ours.what:4} {_time(ours.median):>10} {_megabytes(ours):>6}"
+    text = f"{ours.row:{WIDTH}} {ours.what:4} {duration(ours.median):>10} {_megabytes(ours):>6}"
     for name in against:
         theirs = best(results, name)
         if theirs is None:
             text += f" | {'-':>10} {'':6} {'':8}"
             continue
         ratio = f"{theirs.median / ours.median:.2f}x"
-        text += f" | {_time(theirs.median):>10} {_megabytes(theirs):>6} {ratio:>8}"
+        text += f" | {duration(theirs.median):>10} {_megabytes(theirs):>6} {ratio:>8}"
         text += f" ({theirs.setting})" if theirs.setting else ""
     return text
 
@@ -38,7 +38,8 @@ def best(results: Sequence[Result], peer: str) -> Result | None:
     return min(candidates, key=lambda result: result.median, default=None)
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Write a time in a fitting unit."""
     for unit, scale in (("us", 1e6), ("ms", 1e3)):
         if seconds * scale < 1000:
             return f"{seconds * scale:.3g} {unit}"
