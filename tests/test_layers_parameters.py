@@ -111,6 +111,22 @@ def test_looking_draws_and_what_is_drawn_stays():
     assert not np.array_equal(weight, nn.Linear(4, 3).weight.data)  # fresh generator each
 
 
+def test_assigned_weights_are_not_drawn_over():
+    layer = nn.Linear(2, 2)
+    layer.weight.data = mine = np.eye(2, dtype=np.float32)
+    nn.Sequential(layer, rng=0)
+    assert layer.weight.data is mine and layer.weight.shape == (2, 2)
+
+
+def test_own_initialiser():
+    layer = nn.Linear(3, 2, init=lambda shape, rng, dtype: np.full(shape, 7), rng=0)
+    assert layer.weight.data.dtype == np.float32 and layer.weight.data.min() == 7
+    layer = nn.Linear(3, 2, init=lambda shape, rng, dtype: np.ones(3))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"init must return shape \(2, 3\), got \(3,\)"):
+            _ = layer.weight.data
+
+
 def test_both_precisions_get_the_same_weights():
     single, double = (
         nn.Sequential(nn.Linear(4, 3), rng=0, dtype=dtype) for dtype in (np.float32, np.float64)

@@ -34,7 +34,7 @@ class Parameter:
         parameter are their gradients added up, within that pass.
     """
 
-    __slots__ = ("_draw", "_in_pass", "data", "dtype", "grad", "name", "requires_grad", "shape")
+    __slots__ = ("_draw", "_form", "_in_pass", "data", "grad", "name", "requires_grad")
 
     data: Array
 
@@ -43,14 +43,12 @@ class Parameter:
             got = getattr(data, "dtype", type(data).__name__)
             raise TypeError(f"data must be an array of float32 or float64, got {got}")
         self.data = data
-        self._set(data.shape, data.dtype, None, name)
-        self.requires_grad = requires_grad
-
-    def _set(self, shape: tuple[int, ...], dtype: Any, draw: Any, name: str) -> None:
-        self.shape, self.dtype, self._draw, self.name = shape, np.dtype(dtype), draw, name
         self.grad: Array | None = None
-        self.requires_grad = True
+        self.requires_grad = requires_grad
+        self.name = name
         self._in_pass = False  # has the latest forward pass stored its gradient already?
+        self._draw: init.Initializer | None = None  # with _form: how to fill an empty `data`
+        self._form = (data.shape, data.dtype)
 
     @classmethod
     def drawn(
@@ -62,17 +60,38 @@ class Parameter:
         name: str = "weight",
     ) -> Parameter:
         """Make a parameter from an initialiser, at once if `rng` is given, else when it is."""
-        self = cls.__new__(cls)
-        self._set(shape, init.float_dtype(dtype), init.get(how), name)
+        self = cls(np.empty(0, init.float_dtype(dtype)), name=name)
+        del self.data
+        self._draw, self._form = init.get(how), (shape, np.dtype(dtype))
         if rng is not None:
             self.draw(rng)
         return self
 
     def draw(self, rng: np.random.Generator | int | None = None) -> None:
-        """Initialise the weights from `rng`, unless that has happened already."""
-        if self._draw is not None:
-            how, self._draw = self._draw, None
-            self.data = how(self.shape, np.random.default_rng(rng), self.dtype)
+        """Initialise the weights from `rng`, unless they are there already."""
+        if not self._is_drawn() and self._draw is not None:
+            shape, dtype = self._form
+            data = np.require(self._draw(shape, np.random.default_rng(rng), dtype), dtype, "CW")
+            if data.shape != shape:
+                raise ValueError(f"init must return shape {shape}, got {data.shape}")
+            self.data = data
+
+    def _is_drawn(self) -> bool:
+        try:
+            object.__getattribute__(self, "data")
+        except AttributeError:
+            return False
+        return True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the weights, drawn or not."""
+        return self.data.shape if self._is_drawn() else self._form[0]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the weights, drawn or not."""
+        return self.data.dtype if self._is_drawn() else self._form[1]
 
     def __getattr__(self, name: str) -> Any:
         # Reached only while the slot `data` is still empty: the first look draws the weights.
@@ -83,9 +102,9 @@ class Parameter:
 
     def astype(self, dtype: npt.DTypeLike) -> None:
         """Change the precision: a new `data` array unless it is the same; drops the gradient."""
-        self.dtype = init.float_dtype(dtype)
-        if self._draw is None:
-            self.data = self.data.astype(self.dtype, copy=False)
+        self._form = (self.shape, init.float_dtype(dtype))
+        if self._is_drawn():
+            self.data = self.data.astype(self._form[1], copy=False)
         self.grad = None
 
     def expect(self) -> Array:
@@ -103,12 +122,13 @@ class Parameter:
         """
         if not self.requires_grad:
             return
-        if grad.shape != self.shape:
-            raise ValueError(f"gradient of {self.name} must be {self.shape}, got {grad.shape}")
-        if grad.dtype != self.dtype:
+        data = self.data
+        if grad.shape != data.shape:
+            raise ValueError(f"gradient of {self.name} must be {data.shape}, got {grad.shape}")
+        if grad.dtype != data.dtype:
             raise TypeError(
-                f"gradient of {self.name} must be {self.dtype}, got {grad.dtype}; "
-                f"give backward a {self.dtype} dout"
+                f"gradient of {self.name} must be {data.dtype}, got {grad.dtype}; "
+                f"give backward a {data.dtype} dout"
             )
         grad = np.asarray(grad)
         self.grad = self.grad + grad if self._in_pass and self.grad is not None else grad
