@@ -122,3 +122,13 @@ def test_dtype_in_is_dtype_out(name: str, dtype: type) -> None:
         for key, value in arguments.items():
             np.testing.assert_array_equal(value, before[key])
             assert not any(np.shares_memory(value, array) for array in results)
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh", "dropout"])
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+def test_arrays_without_axes_stay_arrays(name: str, dtype: type) -> None:
+    x = np.array(0.5, dtype)
+    saved = () if name == "dropout" else (x,)
+    for y in (getattr(ref, name)(x), getattr(ref, name + "_backward")(x, *saved)):
+        assert isinstance(y, np.ndarray)
+        assert (y.shape, y.dtype) == ((), dtype)

@@ -40,7 +40,7 @@ def _dropped(x: Array, p: SupportsFloat, seed: SupportsIndex, offset: SupportsIn
     offset = _checks.integer("offset", offset, 0, 2**64 - 1)
     words = random_words(x.size, seed, offset).reshape(x.shape)
     keep = words >= np.uint64(math.ceil(p * 2**32))
-    return np.where(keep, x * (1 / (1 - p)), x.dtype.type(0))
+    return np.where(keep, x * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
 
 
 def random_words(count: int, seed: int, offset: int) -> Array:

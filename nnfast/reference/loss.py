@@ -98,7 +98,7 @@ def mse_loss_backward(x: Array, target: Array, reduction: str = "mean", dloss: A
     dloss is a scalar; for ``reduction="none"`` also an array of the shape of x.
     """
     _check_mse(x, target, reduction)
-    scale = 2 * _dloss(dloss, x.shape, x, reduction)
+    scale = x.dtype.type(2) * _dloss(dloss, x.shape, x, reduction)
     if reduction == "mean":
         scale = _divide(scale, x.dtype.type(x.size))
     return scale * (x - target)
