@@ -71,10 +71,12 @@ class Parameter:
         """Initialise the weights from `rng`, unless they are there already."""
         if not self._is_drawn() and self._draw is not None:
             shape, dtype = self._form
-            data = np.require(self._draw(shape, np.random.default_rng(rng), dtype), dtype, "CW")
+            data = np.require(
+                self._draw(shape, np.random.default_rng(rng), dtype), dtype, ["C", "W"]
+            )
             if data.shape != shape:
                 raise ValueError(f"init must return shape {shape}, got {data.shape}")
-            self.data = data
+            self.data, self._draw = data, None
 
     def _is_drawn(self) -> bool:
         try:
