@@ -60,6 +60,8 @@ SPECIAL: list[Row] = [
     ("conv2d", "groups", 4, ValueError),
     ("conv2d", "groups", 1, ValueError),
     ("conv2d_backward", "groups", 3, ValueError),
+    ("conv2d", "algo", "depthwise", ValueError),
+    ("conv2d_backward", "algo", "depthwise", ValueError),
     # images without pixels, channels without values, maxima of nothing
     ("max_pool2d", "x", np.ones((2, 4, 0, 6)), ValueError),
     ("avg_pool2d", "x", np.ones((2, 4, 6, 0)), ValueError),

@@ -42,8 +42,9 @@ def conv2d(
         ``groups=C`` is a depthwise convolution.
     activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
         Applied last; the slope of "leaky_relu" is 0.01.
-    algo : str
-        "auto" lets the shape decide; other names force an algorithm.
+    algo : {"auto", "gemm", "depthwise"}
+        "auto" lets the shape decide, the others force an algorithm; "depthwise" needs
+        ``groups=C``.
 
     Returns
     -------

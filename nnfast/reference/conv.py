@@ -100,7 +100,9 @@ def _check(
     _checks.ndim("weight", weight, 4)
     _checks.choice("algo", algo, ALGORITHMS)
     groups = _checks.integer("groups", groups, 1)
-    (c, o) = x.shape[1], weight.shape[0]
+    c, o = x.shape[1], weight.shape[0]
+    if algo == "depthwise" and groups != c:
+        raise ValueError(f"algo 'depthwise' needs groups={c}, the channels of x, got {groups}")
     if c % groups or o % groups:
         raise ValueError(
             f"groups must divide the input and output channels, {c} and {o}, got {groups}"
