@@ -146,6 +146,107 @@ VINLINE vec vsqrt(vec a) {
 }
 #endif
 
+/* Lanes by number, of a and b one after the other: veven and vodd take pairs apart, vzip_low and
+ * vzip_high put them together. */
+#if defined(__clang__)
+#define NNF_LANES(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define NNF_LANES(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
+#if VBYTES * 8 / NNF_DTYPE_BITS == 2
+#define NNF_EVEN 0, 2
+#define NNF_ODD  1, 3
+#define NNF_LOW  0, 2
+#define NNF_HIGH 1, 3
+#elif VBYTES * 8 / NNF_DTYPE_BITS == 4
+#define NNF_EVEN 0, 2, 4, 6
+#define NNF_ODD  1, 3, 5, 7
+#define NNF_LOW  0, 4, 1, 5
+#define NNF_HIGH 2, 6, 3, 7
+#elif VBYTES * 8 / NNF_DTYPE_BITS == 8
+#define NNF_EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define NNF_ODD  1, 3, 5, 7, 9, 11, 13, 15
+#define NNF_LOW  0, 8, 1, 9, 2, 10, 3, 11
+#define NNF_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define NNF_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define NNF_ODD  1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define NNF_LOW  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define NNF_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#endif
+VINLINE vec veven(vec a, vec b) {
+    return NNF_LANES(a, b, NNF_EVEN);
+}
+VINLINE vec vodd(vec a, vec b) {
+    return NNF_LANES(a, b, NNF_ODD);
+}
+VINLINE vec vzip_low(vec a, vec b) {
+    return NNF_LANES(a, b, NNF_LOW);
+}
+VINLINE vec vzip_high(vec a, vec b) {
+    return NNF_LANES(a, b, NNF_HIGH);
+}
+
+/* VL elements of every stride-th real from p; reads up to p + VL * stride. */
+VINLINE vec vload_strided(const real *p, int64_t stride) {
+    if (stride == 1)
+        return vload(p);
+    if (stride == 2)
+        return veven(vload(p), vload(p + VL));
+    vec v;
+    for (int i = 0; i < VL; i++)
+        v[i] = p[i * stride];
+    return v;
+}
+
+/* VL bytes as integer lanes and back (the lanes are at most 255). GCC converts them one by one
+ * where no intrinsic is given. */
+typedef uint8_t bvec __attribute__((vector_size(VBYTES * 8 / NNF_DTYPE_BITS)));
+#if defined(__SSE2__)
+VINLINE __m128i nnf_load_word(const uint8_t *p) {
+    int word;
+    memcpy(&word, p, sizeof word);
+    return _mm_cvtsi32_si128(word);
+}
+#endif
+VINLINE ivec vload_bytes(const uint8_t *p) {
+#if defined(__AVX512F__) && NNF_DTYPE_BITS == 32
+    return (ivec)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+#elif defined(__AVX512F__)
+    return (ivec)_mm512_cvtepu8_epi64(_mm_loadl_epi64((const __m128i *)p));
+#elif defined(__AVX2__) && NNF_DTYPE_BITS == 32
+    return (ivec)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+#elif defined(__AVX2__)
+    return (ivec)_mm256_cvtepu8_epi64(nnf_load_word(p));
+#elif defined(__SSE2__) && NNF_DTYPE_BITS == 32
+    const __m128i words = _mm_unpacklo_epi8(nnf_load_word(p), _mm_setzero_si128());
+    return (ivec)_mm_unpacklo_epi16(words, _mm_setzero_si128());
+#else
+    bvec bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    return __builtin_convertvector(bytes, ivec);
+#endif
+}
+VINLINE void vstore_bytes(uint8_t *p, ivec v) {
+#if defined(__AVX512F__) && NNF_DTYPE_BITS == 32
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)v));
+#elif defined(__AVX512F__)
+    _mm_storel_epi64((__m128i *)p, _mm512_cvtepi64_epi8((__m512i)v));
+#elif defined(__AVX2__) && NNF_DTYPE_BITS == 32
+    const __m256i wide = (__m256i)v;
+    const __m128i words =
+        _mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
+#elif defined(__SSE2__) && NNF_DTYPE_BITS == 32
+    const __m128i words = _mm_packs_epi32((__m128i)v, (__m128i)v);
+    const int word = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+    memcpy(p, &word, sizeof word);
+#else
+    const bvec bytes = __builtin_convertvector(v, bvec);
+    memcpy(p, &bytes, sizeof bytes);
+#endif
+}
+
 /* Horizontal reductions, always in the same pairwise order. */
 VINLINE real vsum(vec v) {
     real lane[VL];

@@ -15,6 +15,7 @@ cdef extern from "nnfast.h" nogil:
 
     int NNF_OK
     int NNF_NO_MEMORY
+    int NNF_BAD_INDEX
 
     ctypedef struct nnf_conv:
         int64_t n, c, h, w
@@ -111,3 +112,15 @@ cdef extern from "nnfast.h" nogil:
     int nnf_conv2d_backward(nnf_dtype dtype, const nnf_conv *d, int algo, const void *dy,
                             const void *x, const void *weight, void *dx, void *dweight,
                             void *dbias)
+
+    int nnf_max_pool2d(nnf_dtype dtype, const nnf_pool *p, const void *x, void *y, uint8_t *index8,
+                       int32_t *index32)
+    int nnf_max_pool2d_backward(nnf_dtype dtype, const nnf_pool *p, const void *dy,
+                                const uint8_t *index8, const int32_t *index32, void *dx)
+    int nnf_avg_pool2d(nnf_dtype dtype, const nnf_pool *p, int count_include_pad, const void *x,
+                       void *y)
+    int nnf_avg_pool2d_backward(nnf_dtype dtype, const nnf_pool *p, int count_include_pad,
+                                const void *dy, void *dx)
+    int nnf_global_avg_pool2d(nnf_dtype dtype, int64_t planes, int64_t size, const void *x, void *y)
+    int nnf_global_avg_pool2d_backward(nnf_dtype dtype, int64_t planes, int64_t size,
+                                       const void *dy, void *dx)

@@ -1,0 +1,49 @@
+/* sum.h: long sums, in double and pairwise over blocks: the error grows with the logarithm of the
+ * length, and the order of additions depends on the length alone. */
+#ifndef NNF_SUM_H
+#define NNF_SUM_H
+
+#include "real.h"
+
+typedef double dvec __attribute__((vector_size(VBYTES)));
+enum { DVL = VBYTES / sizeof(double), SUM_BLOCK = 16 * 4 * DVL };
+
+/* DVL reals as doubles. */
+VINLINE dvec vload_wide(const real *p) {
+    typedef real narrow
+        __attribute__((vector_size(DVL * sizeof(real)), aligned(sizeof(real)), may_alias));
+    return __builtin_convertvector(*(const narrow *)p, dvec);
+}
+
+VINLINE double dsum(dvec v) {
+    double lane[DVL];
+    memcpy(lane, &v, sizeof v);
+    for (int half = DVL / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
+/* The sum of n <= SUM_BLOCK reals. */
+VINLINE double sum_block(int64_t n, const real *x) {
+    dvec sum[4] = {{0}};
+    int64_t i = 0;
+    for (; i + 4 * DVL <= n; i += 4 * DVL)
+        for (int j = 0; j < 4; j++)
+            sum[j] += vload_wide(x + i + j * DVL);
+    for (; i + DVL <= n; i += DVL)
+        sum[0] += vload_wide(x + i);
+    double rest = 0;
+    for (; i < n; i++)
+        rest += (double)x[i];
+    return dsum((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
+}
+
+__attribute__((unused)) static double sum_of(int64_t n, const real *x) {
+    if (n <= SUM_BLOCK)
+        return sum_block(n, x);
+    const int64_t half = round_up(n / 2, SUM_BLOCK);
+    return sum_of(half, x) + sum_of(n - half, x + half);
+}
+
+#endif
