@@ -60,7 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="nnfast", description="Neural-network layers on NumPy arrays, at C speed")
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    nothing = argparse.SUPPRESS
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, default=nothing, help="print the version"
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     demo = commands.add_parser(
@@ -70,18 +73,19 @@ def _parser() -> argparse.ArgumentParser:
         "on 4,000 real digits (no download), test it on 1,000 others, hold every layer against "
         "its twin in NumPy, and measure both.",
         epilog="Exit code: 0, or 1 if any error is out of its bound.",
+        argument_default=nothing,  # what is not given, demo.run() decides
     )
     option = demo.add_argument
-    option("--epochs", metavar="N", type=_positive, default=15, help="passes over the digits (15)")
+    option("--epochs", metavar="N", type=_positive, help="passes over the digits (15)")
     option(
         "--backend",
         choices=("native", "reference"),
         help="compiled kernels or NumPy alone (native, or what NNFAST_BACKEND says)",
     )
-    option("--dtype", choices=("float32", "float64"), default="float32", help="precision (float32)")
-    option("--seed", metavar="N", type=_seed, default=0, help="of all random numbers (0)")
+    option("--dtype", choices=("float32", "float64"), help="precision (float32)")
+    option("--seed", metavar="N", type=_seed, help="of all random numbers (0)")
     option("--threads", metavar="N", type=_positive, help="for the kernels (all CPUs)")
-    option("--out", metavar="DIR", default="nnfast-demo", help="for the charts (nnfast-demo)")
+    option("--out", metavar="DIR", help="for the charts (nnfast-demo)")
     demo.set_defaults(command=_demo)
 
     commands.add_parser(
@@ -94,31 +98,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
+    return _whole(text, 1)
 
 
 def _seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, got {value}")
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
     return value
 
 
 def _demo(options: argparse.Namespace) -> int:
     from nnfast import demo
 
-    ok = demo.run(
-        epochs=options.epochs,
-        backend=options.backend,
-        dtype=options.dtype,
-        seed=options.seed,
-        threads=options.threads,
-        out=options.out,
-    )
-    return 0 if ok else 1
+    given = {name: value for name, value in vars(options).items() if name != "command"}
+    return 0 if demo.run(**given) else 1
 
 
 def _info(options: argparse.Namespace) -> int:

@@ -99,8 +99,6 @@ def speed_chart(
     axes.axvline(1, color="#30343b", linewidth=1)
     axes.set_xlim(0, 1.55 * max(*ratios, 1.0))
     axes.set_xlabel("times faster than NumPy (line: as fast as NumPy)")
-    axes.grid(axis="x", color="#e4e6ea", linewidth=0.8)
-    axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -119,6 +117,5 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path

@@ -15,9 +15,11 @@ from nnfast.datasets import load_digits_sample
 from nnfast.demo import equality, learning, report, speed
 from nnfast.demo.trace import follow
 
+EPOCHS = 15
+
 
 def run(
-    epochs: int = 15,
+    epochs: int = EPOCHS,
     backend: str | None = None,
     dtype: str = "float32",
     seed: int = 0,
@@ -54,6 +56,8 @@ def run(
 
 
 def _run(epochs: int, backend: str, dtype: str, seed: int, out: Path, start: float) -> bool:
+    if plot.available():  # a folder that cannot be made is better known now than after the work
+        out.mkdir(parents=True, exist_ok=True)
     report.head(backend, dtype, seed)
     rng = np.random.default_rng(seed)
     (x, labels), (x_test, labels_test) = load_digits_sample()
@@ -76,7 +80,7 @@ def _run(epochs: int, backend: str, dtype: str, seed: int, out: Path, start: flo
     report.speed_table(times, backends)
 
     charts = _charts(history, times, backends, f"{backend}, {dtype}, seed {seed}", out)
-    report.charts(charts)
+    report.charts(charts, out)
     report.summary(history[-1], equal, times[-1], backends, time.perf_counter() - start)
     return all(row.ok for row in equal)
 

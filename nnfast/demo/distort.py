@@ -32,14 +32,15 @@ def distort(images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     turn, slant = rng.uniform(-TURN, TURN, (count, 1, 1)), rng.uniform(-SLANT, SLANT, (count, 1, 1))
     scale = np.exp(rng.uniform(-SCALE, SCALE, (2, count, 1, 1)))
     shift = rng.uniform(-SHIFT, SHIFT, (2, count, 1, 1))
-    middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
-    row = np.arange(height)[:, None] - middle_row
-    column = np.arange(width) - middle_column
-    # for each pixel of the result, the place in the image that it shows
-    y = scale[0] * np.cos(turn) * row - np.sin(turn) * column + (shift[0] + middle_row)
-    x = (np.sin(turn) + slant) * row + scale[1] * np.cos(turn) * column + (shift[1] + middle_column)
-    # a row and a column of zeros after the last, which indices -1 and H, W both reach
-    framed = np.pad(images[:, 0], ((0, 0), (0, 1), (0, 1)))
-    y = np.clip(np.rint(y).astype(np.intp), -1, height)
-    x = np.clip(np.rint(x).astype(np.intp), -1, width)
-    return framed[np.arange(count)[:, None, None], y, x][:, None]
+    # for each pixel of the result, the place in the framed image that it shows, plus 1/2 to round
+    down = np.arange(height)[:, None] - (height - 1) / 2
+    right = np.arange(width) - (width - 1) / 2
+    row = scale[0] * np.cos(turn) * down + (shift[0] + height / 2 + 1) - np.sin(turn) * right
+    column = (np.sin(turn) + slant) * down + (shift[1] + width / 2 + 1)
+    column = column + scale[1] * np.cos(turn) * right
+    framed = np.pad(images[:, 0], ((0, 0), (1, 1), (1, 1)))  # zeros, for all that lies outside
+    index = np.clip(row, 0, height + 1).astype(np.intp)
+    index *= width + 2
+    index += np.clip(column, 0, width + 1).astype(np.intp)
+    index += np.arange(count)[:, None, None] * ((height + 2) * (width + 2))
+    return framed.ravel().take(index)[:, None]

@@ -37,12 +37,12 @@ def learning_head(
     say("  conv 30@5x5 - ReLU - max pool 2x2 - linear 100 - ReLU - linear 10")
     say(f"  {weights:,} weights, Adam, batches of {learning.BATCH}")
     say()
-    say("  epoch    training loss    test accuracy    time")
+    say("  epoch    training loss    test accuracy      time")
 
 
 def learning_line(number: int, epoch: learning.Epoch) -> None:
     """Print one epoch."""
-    say(f"  {number:5d}{epoch.loss:17.3f}{100 * epoch.accuracy:15.1f} %{epoch.seconds:6.2f} s")
+    say(f"  {number:5d}{epoch.loss:17.3f}{100 * epoch.accuracy:15.1f} %{epoch.seconds:8.2f} s")
 
 
 def equality_table(rows: list[equality.Row], dtype: str) -> None:
@@ -88,13 +88,13 @@ def _milliseconds(seconds: float) -> str:
     return f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
 
-def charts(paths: list[Path] | None) -> None:
+def charts(paths: list[Path] | None, out: Path) -> None:
     """Say where the charts are, or why there are none."""
     say()
     if paths is None:
-        say("Charts: none, matplotlib is not installed (pip install matplotlib)")
+        say("No charts: matplotlib is not installed (pip install matplotlib)")
     else:
-        say("Charts: " + ", ".join(map(str, paths)))
+        say(f"Charts in {out}: {', '.join(path.name for path in paths)}")
 
 
 def summary(
