@@ -14,3 +14,13 @@ def backend(request):
         pytest.skip("nnfast._core is not built")
     with nnfast.use_backend(request.param):
         yield request.param
+
+
+@pytest.fixture
+def threads():
+    """Set the thread count of the kernels; the old one is back after the test."""
+    from nnfast import _core
+
+    before = _core.runtime_get_threads()
+    yield _core.runtime_set_threads
+    _core.runtime_set_threads(before)

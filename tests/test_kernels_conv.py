@@ -1,0 +1,143 @@
+"""Convolutions against their twin, for every algorithm: exact on whole numbers, bounded else."""
+
+import cases
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numeric import assert_bound, assert_gradient, integers, normal
+
+from nnfast import _core as native
+from nnfast import reference
+
+ALGORITHMS = ("auto", "gemm", "depthwise")
+# More than one block of pixels, of channels, of rows, of images.
+BLOCKS = [
+    cases.Conv((1, 2, 40, 50), (3, 2, 3, 3), padding=1),
+    cases.Conv((2, 61, 6, 6), (4, 61, 3, 3)),
+    cases.Conv((1, 3, 6, 6), (210, 3, 3, 3), padding=1),
+    cases.Conv((37, 4, 4, 4), (5, 4, 3, 3), padding=1),
+    cases.Conv((1, 1, 20, 20), (1, 1, 17, 18)),
+    cases.Conv((2, 3, 1, 700), (2, 3, 1, 3)),
+]
+CASES = cases.CONV + BLOCKS
+
+
+def supports(algo, case):
+    """Whether an algorithm can compute a case."""
+    return algo != "depthwise" or case.groups == case.x[1]
+
+
+def operands(case, dtype, make=integers):
+    """Return x, weight, bias and dy."""
+    x, weight = make(case.x, dtype, 1), make(case.weight, dtype, 2)
+    bias = make((case.weight[0],), dtype, 3)
+    dy = make(reference.conv2d(x, weight, None, **case.options).shape, dtype, 4)
+    return x, weight, bias, dy
+
+
+WITH_ALGORITHM = [
+    pytest.param(case, algo, id=f"{case}-{algo}")
+    for case in CASES
+    for algo in ALGORITHMS
+    if supports(algo, case)
+]
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize(("case", "algo"), WITH_ALGORITHM)
+def test_whole_numbers_are_exact(case, algo, dtype):
+    x, weight, bias, dy = operands(case, dtype)
+    for act in (None, "relu"):
+        y = native.conv2d(x, weight, bias, **case.options, activation=act, algo=algo)
+        assert y.dtype == dtype
+        expected = reference.conv2d(x, weight, bias, **case.options, activation=act)
+        np.testing.assert_array_equal(y, expected)
+    ours = native.conv2d_backward(dy, x, weight, **case.options, algo=algo)
+    twin = reference.conv2d_backward(dy, x, weight, **case.options)
+    for name, a, b in zip(("dx", "dweight", "dbias"), ours, twin, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)
+        assert a.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize(("case", "algo"), WITH_ALGORITHM)
+def test_error_is_bounded(case, algo, dtype):
+    operand = operands(case, dtype, normal)
+    exact = [np.float64(v) for v in operand]
+    x, weight, bias, dy = operand
+
+    def results(module, values, **options):
+        x, weight, bias, dy = values
+        y = module.conv2d(x, weight, bias, **case.options, **options)
+        return y, *module.conv2d_backward(dy, x, weight, **case.options, **options)
+
+    magnitudes = results(reference, [np.abs(v) for v in exact])
+    for ours, expected, magnitude in zip(
+        results(native, operand, algo=algo), results(reference, exact), magnitudes, strict=True
+    ):
+        assert_bound(ours, expected, magnitude, c=8)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "leaky_relu", "sigmoid", "tanh"])
+def test_activations_are_fused(activation):
+    x, weight, bias, _ = operands(cases.CONV[2], np.float64, normal)
+    y = native.conv2d(x, weight, bias, 1, 1, activation=activation)
+    expected = reference.conv2d(x, weight, bias, 1, 1, activation=activation)
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("case", [cases.CONV[5], cases.CONV[9], cases.CONV[11]], ids=str)
+def test_gradients_agree_with_finite_differences(case):
+    x, weight, bias, dy = operands(case, np.float64, normal)
+
+    def forward(x=x, weight=weight, bias=bias):
+        return native.conv2d(x, weight, bias, **case.options)
+
+    dx, dweight, dbias = native.conv2d_backward(dy, x, weight, **case.options)
+    assert_gradient(dx, lambda v: forward(x=v), x, dy)
+    assert_gradient(dweight, lambda v: forward(weight=v), weight, dy)
+    assert_gradient(dbias, lambda v: forward(bias=v), bias, dy)
+    assert native.conv2d_backward(dy, x, weight, **case.options, needs_dx=False)[0] is None
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+def test_nan_reaches_the_windows_that_see_it_and_no_other(dtype):
+    for case in (cases.CONV[2], cases.CONV[4], cases.CONV[21]):
+        x, weight, bias, dy = operands(case, dtype)
+        x[-1, 0, -1, -1] = np.nan
+        y = native.conv2d(x, weight, bias, **case.options)
+        np.testing.assert_array_equal(y, reference.conv2d(x, weight, bias, **case.options))
+        dy[0, 0, 0, 0] = np.inf
+        dx = native.conv2d_backward(dy, x, weight, **case.options)[0]
+        touched = reference.conv2d_backward(dy, x, weight, **case.options)[0]
+        np.testing.assert_array_equal(np.isfinite(dx), np.isfinite(touched))
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("case", [cases.CONV[21], cases.CONV[4], BLOCKS[3]], ids=str)
+def test_bits_do_not_depend_on_the_thread_count(case, dtype, threads):
+    x, weight, bias, dy = operands(case, dtype, normal)
+    results = []
+    for n in (1, 2, 3, 8):
+        threads(n)
+        y = native.conv2d(x, weight, bias, **case.options)
+        gradients = native.conv2d_backward(dy, x, weight, **case.options)
+        results.append(b"".join(v.tobytes() for v in (y, *gradients)))
+    assert len(set(results)) == 1
+
+
+@settings(deadline=None, max_examples=80)
+@given(data=st.data())
+def test_any_geometry(data):
+    def draw(low, high):
+        return data.draw(st.integers(low, high))
+
+    groups = draw(1, 3)
+    kernel, dilation = (draw(1, 4), draw(1, 4)), (draw(1, 3), draw(1, 3))
+    padding, stride = (draw(0, 3), draw(0, 3)), (draw(1, 4), draw(1, 4))
+    size = [max(1, d * (k - 1) + 1 - 2 * p) for d, k, p in zip(dilation, kernel, padding, strict=True)]
+    x_shape = (draw(1, 3), groups * draw(1, 3), size[0] + draw(0, 19), size[1] + draw(0, 19))
+    weight_shape = (groups * draw(1, 9), x_shape[1] // groups, *kernel)
+    case = cases.Conv(x_shape, weight_shape, stride, padding, dilation, groups)
+    test_whole_numbers_are_exact(case, "gemm", data.draw(st.sampled_from(cases.DTYPES)))

@@ -1,0 +1,110 @@
+"""Matrix products and linear layers against their twins: exact on whole numbers, bounded else."""
+
+from itertools import product
+
+import cases
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numeric import assert_bound, assert_gradient, integers, normal
+
+from nnfast import _core as native
+from nnfast import reference
+
+ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
+# More than one block in every direction: rows, columns, depth of a panel, depth packed at once.
+BLOCKS = [cases.Gemm(100, 300, 290), cases.Gemm(13, 1100, 40), cases.Gemm(4700, 5, 7)]
+
+
+def operands(case, dtype, transpose_a=False, transpose_b=False, make=integers):
+    """Return a, b and bias of a product."""
+    a = make((case.k, case.m) if transpose_a else (case.m, case.k), dtype, 1)
+    b = make((case.n, case.k) if transpose_b else (case.k, case.n), dtype, 2)
+    return a, b, make((case.n,), dtype, 3)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("case", cases.GEMM + BLOCKS, ids=str)
+def test_whole_numbers_are_exact_for_every_transpose(case, dtype):
+    for ta, tb in product((False, True), repeat=2):
+        a, b, bias = operands(case, dtype, ta, tb)
+        for options in ((None, None), (bias, None), (bias, "relu")):
+            y = native.gemm(a, b, ta, tb, *options)
+            expected = reference.gemm(a, b, ta, tb, *options)
+            assert y.dtype == dtype
+            np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("case", cases.GEMM + BLOCKS, ids=str)
+def test_error_is_bounded(case, dtype):
+    a, b, bias = operands(case, dtype, make=normal)
+    exact = reference.gemm(*(np.float64(v) for v in (a, b)), bias=np.float64(bias))
+    magnitude = np.abs(a) @ np.abs(b) + np.abs(bias)
+    assert_bound(native.gemm(a, b, bias=bias), exact, magnitude, c=8)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_linear_agrees_with_its_twin(activation, dtype):
+    x, weight, bias = normal((9, 33), dtype, 1), normal((18, 33), dtype, 2), normal((18,), dtype, 3)
+    y = native.linear(x, weight, bias, activation)
+    tolerance = 200 * np.finfo(dtype).eps
+    np.testing.assert_allclose(
+        y, reference.linear(x, weight, bias, activation), rtol=tolerance, atol=tolerance
+    )
+    dy = normal(y.shape, dtype, 4)
+    gradients = native.linear_backward(dy, x, weight, y, activation)
+    for ours, twin in zip(
+        gradients, reference.linear_backward(dy, x, weight, y, activation), strict=True
+    ):
+        assert ours.dtype == dtype
+        np.testing.assert_allclose(ours, twin, rtol=tolerance, atol=5 * tolerance)
+    assert native.linear_backward(dy, x, weight, y, activation, needs_dx=False)[0] is None
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_linear_gradients_agree_with_finite_differences(activation):
+    x, weight, bias = normal((4, 5), seed=1), normal((3, 5), seed=2), normal((3,), seed=3)
+    y, dy = native.linear(x, weight, bias, activation), normal((4, 3), seed=4)
+    dx, dweight, dbias = native.linear_backward(dy, x, weight, y, activation)
+    assert_gradient(dx, lambda v: native.linear(v, weight, bias, activation), x, dy)
+    assert_gradient(dweight, lambda v: native.linear(x, v, bias, activation), weight, dy)
+    assert_gradient(dbias, lambda v: native.linear(x, weight, v, activation), bias, dy)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
+def test_special_values_reach_their_row_and_no_other(special, dtype):
+    for row, depth in ((0, 0), (12, 36), (6, 17)):
+        a, b, _ = operands(cases.Gemm(13, 37, 21), dtype)
+        a[row, depth] = special
+        with np.errstate(invalid="ignore"):
+            expected = a @ b
+        np.testing.assert_array_equal(native.gemm(a, b), expected)
+
+
+def test_bits_do_not_depend_on_the_thread_count(threads):
+    results = []
+    for n in (1, 2, 3, 8):
+        threads(n)
+        a, b, bias = operands(cases.Gemm(150, 1100, 310), np.float32, make=normal)
+        results.append(native.gemm(a, b, bias=bias, activation="tanh").tobytes())
+    assert len(set(results)) == 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    m=st.integers(0, 40),
+    k=st.integers(0, 600),
+    n=st.integers(0, 70),
+    ta=st.booleans(),
+    tb=st.booleans(),
+    dtype=st.sampled_from(cases.DTYPES),
+)
+def test_any_shape(m, k, n, ta, tb, dtype):
+    a, b, bias = operands(cases.Gemm(m, k, n), dtype, ta, tb)
+    np.testing.assert_array_equal(
+        native.gemm(a, b, ta, tb, bias), reference.gemm(a, b, ta, tb, bias)
+    )
