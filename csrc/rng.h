@@ -1,32 +1,39 @@
 /* rng.h: counter-based random numbers, Philox 4x32-10 (Salmon et al., SC 2011).
  *
  * A block of four 32-bit words is a pure function of a 128-bit counter and a 64-bit key, so that
- * element i of a mask is the same whichever thread computes it.
+ * element i of a mask is the same whichever thread computes it. Here the counter is (block, offset)
+ * and the key the seed.
  */
 #ifndef NNF_RNG_H
 #define NNF_RNG_H
 
-#include <stdint.h>
+#include "real.h"
 
-typedef struct {
-    uint32_t word[4];
-} philox_block;
+enum {
+    PHILOX_CHAINS = 4, /* independent vectors: the rounds of one are a chain of latencies */
+    PHILOX_WORDS = PHILOX_CHAINS * VBYTES / 4, /* words that one step makes */
+};
 
-/* Block `index` of the stream (seed, offset). */
-static inline philox_block philox(uint64_t index, uint64_t seed, uint64_t offset) {
-    uint32_t c0 = (uint32_t)index, c1 = (uint32_t)(index >> 32);
-    uint32_t c2 = (uint32_t)offset, c3 = (uint32_t)(offset >> 32);
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; round++) {
-        const uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
-        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-        c1 = (uint32_t)p1;
-        c3 = (uint32_t)p0;
-        k0 += 0x9E3779B9u; /* golden ratio */
-        k1 += 0xBB67AE85u; /* sqrt(3) - 1 */
+/* word[i] for i < PHILOX_WORDS is word i % 4 of block first + i / 4. */
+static inline void philox_step(uint64_t first, uint64_t seed, uint64_t offset, uint32_t *word) {
+    u64vec state[PHILOX_CHAINS], multiplier, key, weyl;
+    /* Words 0 and 1 of a block share a 64-bit lane, words 2 and 3 the next. */
+    for (int i = 0; i < VBYTES / 8; i++) {
+        const bool odd = i % 2;
+        multiplier[i] = odd ? 0xCD9E8D57u : 0xD2511F53u;
+        weyl[i] = odd ? 0xBB67AE85u : 0x9E3779B9u; /* sqrt(3) - 1, golden ratio */
+        key[i] = odd ? seed >> 32 : (uint32_t)seed;
+        for (int chain = 0; chain < PHILOX_CHAINS; chain++)
+            state[chain][i] = odd ? offset : first + (uint64_t)(chain * (VBYTES / 16) + i / 2);
     }
-    return (philox_block){{c0, c1, c2, c3}};
+    for (int round = 0; round < 10; round++) {
+        for (int chain = 0; chain < PHILOX_CHAINS; chain++) {
+            const u64vec product = vreverse32(vmul_low32(state[chain], multiplier));
+            state[chain] = product ^ (state[chain] >> 32) ^ key;
+        }
+        key = (u64vec)((u32vec)key + (u32vec)weyl);
+    }
+    memcpy(word, state, sizeof state);
 }
 
 #endif

@@ -309,4 +309,41 @@ VINLINE void vtranspose(vec v[VL]) {
     }
 }
 
+/* For random numbers: integers of fixed width, the product of the low halves of 64-bit lanes, and
+ * the four 32-bit integers of each 128 bits in reverse order. */
+typedef uint64_t u64vec __attribute__((vector_size(VBYTES)));
+typedef uint32_t u32vec __attribute__((vector_size(VBYTES)));
+#if defined(__AVX512F__)
+VINLINE u64vec vmul_low32(u64vec a, u64vec b) {
+    return (u64vec)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+}
+VINLINE u64vec vreverse32(u64vec a) {
+    return (u64vec)_mm512_shuffle_epi32((__m512i)a, 0x1B);
+}
+#elif defined(__AVX2__)
+VINLINE u64vec vmul_low32(u64vec a, u64vec b) {
+    return (u64vec)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+}
+VINLINE u64vec vreverse32(u64vec a) {
+    return (u64vec)_mm256_shuffle_epi32((__m256i)a, 0x1B);
+}
+#elif defined(__SSE2__)
+VINLINE u64vec vmul_low32(u64vec a, u64vec b) {
+    return (u64vec)_mm_mul_epu32((__m128i)a, (__m128i)b);
+}
+VINLINE u64vec vreverse32(u64vec a) {
+    return (u64vec)_mm_shuffle_epi32((__m128i)a, 0x1B);
+}
+#else
+VINLINE u64vec vmul_low32(u64vec a, u64vec b) {
+    return (a & UINT32_MAX) * (b & UINT32_MAX);
+}
+VINLINE u64vec vreverse32(u64vec a) {
+    u64vec r;
+    for (int i = 0; i < VBYTES / 8; i++)
+        r[i] = a[i ^ 1] << 32 | a[i ^ 1] >> 32;
+    return r;
+}
+#endif
+
 #endif

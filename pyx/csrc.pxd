@@ -77,6 +77,11 @@ cdef extern from "nnfast.h" nogil:
     int nnf_mse_loss_backward(nnf_dtype dtype, int64_t n, const void *x, const void *target,
                               const void *dloss, double factor, void *dx)
 
+    int nnf_dropout(nnf_dtype dtype, int64_t n, double p, uint64_t seed, uint64_t offset,
+                    const void *x, void *y)
+    int nnf_dropout_backward(nnf_dtype dtype, int64_t n, double p, uint64_t seed, uint64_t offset,
+                             const void *dy, void *dx)
+
     int nnf_sgd_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, double lr, double
                        weight_decay)
     int nnf_momentum_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void
