@@ -83,6 +83,42 @@ def test_training_learns(backend):
     assert np.mean(model(x).argmax(1) == t) > 0.95
 
 
+def test_training_is_that_of_torch(backend):
+    """The same network, layer for layer and name for name, through four steps in float64."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theirs = torch.nn.Sequential(
+        *(torch.nn.Conv2d(2, 4, 3, stride=2, padding=1), torch.nn.BatchNorm2d(4)),
+        *(torch.nn.LeakyReLU(), torch.nn.MaxPool2d(3, 2, 1)),
+        *(torch.nn.Conv2d(4, 6, 3, groups=2), torch.nn.Tanh(), torch.nn.AvgPool2d(2)),
+        *(torch.nn.Flatten(), torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)),
+    ).double()
+    ours = nn.Sequential(
+        *(nn.Conv2d(2, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4)),
+        *(nn.LeakyReLU(), nn.MaxPool2d(3, 2, 1)),
+        *(nn.Conv2d(4, 6, 3, groups=2), nn.Tanh(), nn.AvgPool2d(2)),
+        *(nn.Flatten(), nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)),
+        dtype=np.float64,
+    )
+    ours.load_state_dict({name: value.numpy() for name, value in theirs.state_dict().items()})
+    t_opt = torch.optim.AdamW(theirs.parameters(), lr=0.01)
+    opt = nn.optim.AdamW(ours.parameters(), lr=0.01)
+    loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        x, t = rng.standard_normal((5, 2, 16, 16)), rng.integers(0, 3, 5)
+        t_loss = torch.nn.functional.cross_entropy(
+            theirs(torch.tensor(x)), torch.tensor(t), label_smoothing=0.1
+        )
+        t_opt.zero_grad()
+        t_loss.backward()
+        t_opt.step()
+        assert loss(ours(x), t) == pytest.approx(t_loss.item(), rel=1e-10)
+        ours.backward(loss.backward())
+        opt.step()
+    for name, value in theirs.state_dict().items():
+        np.testing.assert_allclose(ours.state_dict()[name], value.numpy(), rtol=1e-8, atol=1e-10)
+
+
 class Watched(nn.Tanh):
     """Counts its backward calls and remembers whether dx was asked for."""
 

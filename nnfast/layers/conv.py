@@ -39,6 +39,17 @@ class Conv2d(Layer):
     ----------
     weight : Parameter, shape (out_channels, in_channels // groups, KH, KW)
     bias : Parameter, shape (out_channels,), or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        A number that is no integer or out of range, groups that do not divide the channels, an
+        unknown activation, initialiser or dtype.
+
+    References
+    ----------
+    LeCun et al., "Gradient-based learning applied to document recognition", 1998; He et al.,
+    "Delving Deep into Rectifiers", ICCV 2015, for the initial weights.
     """
 
     def __init__(
@@ -80,7 +91,15 @@ class Conv2d(Layer):
         self._options = (self.stride, self.padding, self.dilation, self.groups)
 
     def forward(self, x: Array) -> Array:
-        """Map x (N, in_channels, H, W) to (N, out_channels, OH, OW)."""
+        """Map x (N, in_channels, H, W) to (N, out_channels, OH, OW).
+
+        Raises
+        ------
+        TypeError
+            x is float64 and the weights are float32.
+        ValueError
+            x has other channels or is smaller than the kernel.
+        """
         weight = self.weight.expect()
         bias = None if self.bias is None else self.bias.expect()
         y = F.conv2d(x, weight, bias, *self._options, self.activation, self.algo)

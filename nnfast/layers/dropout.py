@@ -28,6 +28,11 @@ class Dropout(Layer):
     dropout_state : ndarray of int64, shape (2,)
         The seed (-1 while it is undrawn) and the number of passes so far. In the `state_dict`, so
         that a resumed run draws the masks it would have drawn.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `p` is no number or out of range.
     """
 
     buffers = ("dropout_state",)

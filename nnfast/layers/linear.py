@@ -34,6 +34,11 @@ class Linear(Layer):
     ----------
     weight : Parameter, shape (out_features, in_features)
     bias : Parameter, shape (out_features,), or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        A size that is no positive integer, an unknown activation, initialiser or dtype.
     """
 
     def __init__(
@@ -57,7 +62,15 @@ class Linear(Layer):
         self.bias = Parameter.drawn(shape[:1], bias_init, rng, dtype, "bias") if bias else None
 
     def forward(self, x: Array) -> Array:
-        """Map x (N, in_features) to (N, out_features)."""
+        """Map x (N, in_features) to (N, out_features).
+
+        Raises
+        ------
+        TypeError
+            x is float64 and the weights are float32.
+        ValueError
+            x has another shape.
+        """
         weight = self.weight.expect()
         bias = None if self.bias is None else self.bias.expect()
         y = F.linear(x, weight, bias, self.activation)

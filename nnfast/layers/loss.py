@@ -36,6 +36,11 @@ class CrossEntropyLoss(Step):
         Share of the target spread evenly over all classes. Szegedy et al., CVPR 2016.
     reduction : {"mean", "sum", "none"}
         "mean" divides by the sum of the weights of the samples that count.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An option of the wrong kind or out of range.
     """
 
     def __init__(
@@ -75,6 +80,11 @@ class CrossEntropyLoss(Step):
         Returns
         -------
         NumPy scalar of x's dtype, or array (N,) for ``reduction="none"``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Shapes that do not fit, or a label that is neither a class nor `ignore_index`.
         """
         x, target = np.asarray(x), _like(target, x)
         weight = None if sample_weight is None else np.asarray(sample_weight, x.dtype)

@@ -113,6 +113,12 @@ class BatchNorm1d(_BatchNorm):
     running_mean, running_var : ndarray, shape (num_features,)
         Used by ``eval()``; the variance is the unbiased one, as in PyTorch.
     num_batches_tracked : ndarray of int64, shape ()
+
+    Raises
+    ------
+    TypeError, ValueError
+        A number of the wrong kind or out of range; in forward, an x of another shape, without a
+        single row, or of a higher precision than the layer.
     """
 
     _ndim = 2

@@ -44,6 +44,11 @@ class MaxPool2d(_Pool2d):
         `kernel_size` if not given.
     padding : int or (int, int)
         At most half of `kernel_size`; padded places never win.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A number that is no integer or out of range.
     """
 
     def forward(self, x: Array) -> Array:
@@ -70,6 +75,11 @@ class AvgPool2d(_Pool2d):
         At most half of `kernel_size`.
     count_include_pad : bool
         Whether padded zeros count in the divisor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A number that is no integer or out of range.
     """
 
     def __init__(

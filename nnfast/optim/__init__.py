@@ -1,7 +1,8 @@
 """Optimizers over the parameters of a model, each step one pass over each parameter.
 
 They change ``parameter.data`` in place and pass over parameters which are frozen or have no
-gradient yet. `lr` and the other settings are plain attributes and may be changed at any time.
+gradient yet. `lr` and the other settings are plain attributes and may be changed at any time. A
+setting of the wrong kind or out of range raises a TypeError or ValueError that names it.
 The formulas are those of PyTorch where papers and libraries differ.
 """
 
