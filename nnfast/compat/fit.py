@@ -38,8 +38,8 @@ def fit(theirs: Any, ours: Any, probe: Probe) -> Any:
         ours = _fit_class(theirs, ours)
     elif not _same_calls(theirs, ours):
         raise Misfit("it takes other arguments")
-    expected, their_object = _try(theirs, probe)
-    got, our_object = _run(ours, probe)
+    expected, their_object = _try(theirs, probe, "it")
+    got, our_object = _try(ours, probe, "ours")
     if not _same_results(expected, got):
         raise Misfit("it gives other numbers on a small example")
     missing = [
@@ -110,11 +110,12 @@ def _run(thing: Any, probe: Probe) -> tuple[list[Any], Any]:
         np.random.set_state(state)
 
 
-def _try(theirs: Callable[..., Any], probe: Probe) -> tuple[list[Any], Any]:
+def _try(thing: Callable[..., Any], probe: Probe, whose: str) -> tuple[list[Any], Any]:
     try:
-        return _run(theirs, probe)
+        return _run(thing, probe)
     except Exception as error:
-        raise Misfit(f"it fails on a small example ({type(error).__name__}: {error})") from error
+        what = f"{type(error).__name__}: {error}"
+        raise Misfit(f"{whose} fails on a small example with {what}") from error
 
 
 def _same_results(expected: list[Any], got: list[Any]) -> bool:

@@ -25,15 +25,10 @@ class Profile:
     """Modules whose classes and functions are swapped for ours."""
     provided: Mapping[str, ModuleType]
     """Modules that are only lent out where the user has none of that name."""
-    probes: Mapping[str, Probe]
-    """An example for every name that is swapped."""
+    probes: Mapping[str, Mapping[str, Probe]]
+    """For each of these modules an example of every name that is swapped."""
     alternatives: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """Further candidates for a name, for editions of the book that differ."""
-
-    def names(self, module: str) -> list[str]:
-        """Give the names of one of our modules that stand in for the user's."""
-        ours = self.replaced[module]
-        return [name for name in self.probes if getattr(ours, name, None) is not None]
 
     def candidates(self, module: str, name: str) -> tuple[Any, ...]:
         """Give what may stand in for a name, best first."""

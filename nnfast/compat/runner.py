@@ -98,9 +98,9 @@ def _execute(source: bytes, script: str, args: Sequence[str]) -> int:
     except SystemExit as end:
         return _status(end)
     except BaseException as error:
-        traceback = error.__traceback__
-        # without the frame of this function: the user sees the script's own frames only
-        sys.excepthook(type(error), error, traceback.tb_next if traceback else None)
+        if error.__traceback__ is not None:  # the first frame is ours, the rest the script's
+            error.__traceback__ = error.__traceback__.tb_next
+        sys.excepthook(type(error), error, error.__traceback__)
         return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
     finally:
         sys.argv, sys.path[:], sys.modules["__main__"] = before

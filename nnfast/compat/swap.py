@@ -127,7 +127,7 @@ class Swap(importlib.abc.MetaPathFinder):
         """Swap what we have a fitting stand-in for, and note what is left."""
         name = module.__name__.partition(".")[2]
         report = self.reports[module.__name__] = Report(module.__name__)
-        for key in self._profile.names(name):
+        for key in self._profile.probes[name]:
             theirs = getattr(module, key, None)
             if not (inspect.isclass(theirs) or inspect.isfunction(theirs)):
                 continue
@@ -145,7 +145,7 @@ class Swap(importlib.abc.MetaPathFinder):
                 report.left.setdefault(key, "")
 
     def _stand_in(self, module: str, key: str, theirs: object) -> object:
-        probe = self._profile.probes[key]
+        probe = self._profile.probes[module][key]
         first, *others = self._profile.candidates(module, key)
         try:
             return fit(theirs, first, probe)

@@ -96,33 +96,49 @@ def _square_sum(x: Array) -> Any:
 
 
 _LABELS = np.array([1, 3, 0])
-_OPTIMIZERS = ("SGD", "Momentum", "Nesterov", "AdaGrad", "RMSprop", "Adam")
-_ELEMENTWISE = ("identity_function", "sigmoid", "sigmoid_grad", "relu", "relu_grad", "softmax")
+_ELEMENTWISE = (
+    "identity_function",
+    "step_function",
+    "sigmoid",
+    "sigmoid_grad",
+    "relu",
+    "relu_grad",
+    "softmax",
+)
 _COL_SHAPE = (2 * 3 * 3, 2 * 3 * 3)  # of 2 images (2, 5, 5), filter 3, stride 2, pad 1
 
-_PROBES: dict[str, Probe] = {
-    "Relu": _layer(_grid(3, 5), tuple, "mask"),
-    "Sigmoid": _layer(_grid(3, 5)),
-    "Affine": _layer(_grid(3, 2, 2), _affine_args, "dW", "db"),
-    "SoftmaxWithLoss": _loss,
-    "Dropout": _dropout,
-    "BatchNormalization": _batch_norm,
-    "Convolution": _layer(_grid(2, 2, 5, 5, dtype=np.float32), _convolution_args, "dW", "db"),
-    "Pooling": _layer(_grid(2, 2, 5, 5, dtype=np.float32), lambda: (2, 2, 1)),
-    **dict.fromkeys(_ELEMENTWISE, _call(_grid(3, 5))),
-    "step_function": _call(_grid(3, 5)),
-    "sum_squared_error": _call(_grid(3, 5), _grid(3, 5)[::-1]),
-    "mean_squared_error": _call(_grid(3, 5), _grid(3, 5)[::-1]),
-    "cross_entropy_error": _call(_grid(3, 5) ** 2, _LABELS),
-    "softmax_loss": _call(_grid(3, 5), _LABELS),
-    "smooth_curve": _call(_grid(30)),
-    "shuffle_dataset": _call(_grid(7, 2), _grid(7)),
-    "conv_output_size": _call(28, 5, 2, 1),
-    "im2col": _call(_grid(2, 2, 5, 5, dtype=np.float32), 3, 3, 2, 1),
-    "col2im": _call(_grid(*_COL_SHAPE, dtype=np.float32), (2, 2, 5, 5), 3, 3, 2, 1),
-    "numerical_gradient": _call(_square_sum, _grid(2, 2, 3)),
-    "numerical_gradient_2d": _call(_square_sum, _grid(2, 3)),
-    **dict.fromkeys(_OPTIMIZERS, _optimizer),
+_PROBES: dict[str, dict[str, Probe]] = {
+    "layers": {
+        "Relu": _layer(_grid(3, 5), tuple, "mask"),
+        "Sigmoid": _layer(_grid(3, 5)),
+        "Affine": _layer(_grid(3, 2, 2), _affine_args, "dW", "db"),
+        "SoftmaxWithLoss": _loss,
+        "Dropout": _dropout,
+        "BatchNormalization": _batch_norm,
+        "Convolution": _layer(_grid(2, 2, 5, 5, dtype=np.float32), _convolution_args, "dW", "db"),
+        "Pooling": _layer(_grid(2, 2, 5, 5, dtype=np.float32), lambda: (2, 2, 1)),
+    },
+    "functions": {
+        **dict.fromkeys(_ELEMENTWISE, _call(_grid(3, 5))),
+        "sum_squared_error": _call(_grid(3, 5), _grid(3, 5)[::-1]),
+        "mean_squared_error": _call(_grid(3, 5), _grid(3, 5)[::-1]),
+        "cross_entropy_error": _call(_grid(3, 5) ** 2, _LABELS),
+        "softmax_loss": _call(_grid(3, 5), _LABELS),
+    },
+    "util": {
+        "smooth_curve": _call(_grid(30)),
+        "shuffle_dataset": _call(_grid(7, 2), _grid(7)),
+        "conv_output_size": _call(28, 5, 2, 1),
+        "im2col": _call(_grid(2, 2, 5, 5, dtype=np.float32), 3, 3, 2, 1),
+        "col2im": _call(_grid(*_COL_SHAPE, dtype=np.float32), (2, 2, 5, 5), 3, 3, 2, 1),
+    },
+    "gradient": {
+        "numerical_gradient": _call(_square_sum, _grid(2, 2, 3)),
+        "numerical_gradient_2d": _call(_square_sum, _grid(2, 3)),
+    },
+    "optimizer": dict.fromkeys(
+        ("SGD", "Momentum", "Nesterov", "AdaGrad", "RMSprop", "Adam"), _optimizer
+    ),
 }
 
 PROFILE = Profile(
