@@ -56,6 +56,8 @@ def test_native_refuses_what_it_cannot_read(function: str, name: str) -> None:
     for kind, spoil in SPOILED.items():
         if kind == "None" and may_be_none(function, name):
             continue
+        if kind in ("unaligned", "byte-swapped") and arguments[name].itemsize == 1:
+            continue  # single bytes are neither
         with pytest.raises((TypeError, ValueError)) as caught:
             native(**{**good_calls()[function], name: spoil(arguments[name])})
         assert re.search(rf"\b{name}\b", str(caught.value)), f"{kind}: {caught.value}"
