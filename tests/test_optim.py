@@ -71,7 +71,7 @@ def test_saved_and_loaded_it_goes_on_as_if_nothing_had_happened(case, backend):
     state, weights = opt.state_dict(), p.data.copy()
     expected = run(opt, p, grads[2:])
     q = nn.Parameter(weights)
-    other = make([q], **({"lr": 9.0} | {k: v for k, v in settings.items() if k == "momentum"}))
+    other = make([q], lr=9.0)  # settings are those of the state
     other.load_state_dict(state)
     np.testing.assert_array_equal(run(other, q, grads[2:]), expected)
 
@@ -88,6 +88,17 @@ def test_steps_are_in_place_and_lr_can_be_changed(case, backend):
     run(opt, p, gradients(p.shape, 1))
     assert p.data is data and not np.array_equal(data, before)
     assert f"{make.__name__}(1 parameters, lr=0.1" in repr(opt)
+
+
+def test_momentum_can_be_switched_on_and_off(backend):
+    p, grad = parameter(), np.ones((3, 5))
+    start, opt = p.data.copy(), optim.SGD([p], lr=0.1)
+    run(opt, p, [grad])
+    opt.momentum = 0.5
+    run(opt, p, [grad, grad])
+    opt.momentum = 0.0
+    run(opt, p, [grad])
+    np.testing.assert_allclose(p.data, start - 0.1 * (1 + 1 + 1.5 + 1), rtol=1e-12)
 
 
 def test_passes_over_frozen_parameters_and_those_without_gradient(backend):

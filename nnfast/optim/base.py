@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -14,29 +15,33 @@ from nnfast.layers.parameter import Array, Parameter
 class Optimizer:
     """Base of all optimizers: parameters, their state arrays and their step counts.
 
-    A subclass names its arrays in `slots` and its settings, each with the number it must stay
-    below, in `settings`, and defines `_update`.
+    A subclass names its state arrays in `slots` and its settings, each with the number it must
+    stay below, in `settings`, and defines `_update`.
     """
 
-    slots: tuple[str, ...] = ()
     settings: ClassVar[dict[str, float]] = {}
     lr: float
 
     def __init__(self, params: Iterable[Parameter], **settings: float) -> None:
         if isinstance(params, Parameter):
             raise TypeError("params must be an iterable of Parameter, got a single one")
-        self.params: list[Parameter] = []
+        distinct: dict[int, Parameter] = {}  # a shared weight is updated once
         for p in params:
             if not isinstance(p, Parameter):
                 raise TypeError(f"params must hold nnfast Parameters, got {type(p).__name__}")
-            if not any(p is known for known in self.params):  # a shared weight is updated once
-                self.params.append(p)
+            distinct[id(p)] = p
+        self.params = list(distinct.values())
         if not self.params:
             raise ValueError("params must hold at least one Parameter, got none")
         for name, value in settings.items():
             setattr(self, name, self._checked(name, value))
         self._state: list[tuple[Array, ...] | None] = [None] * len(self.params)
         self._steps = [0] * len(self.params)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the state arrays that each parameter has."""
+        return ()
 
     def _checked(self, name: str, value: Any) -> Any:
         if name == "nesterov":
@@ -49,7 +54,7 @@ class Optimizer:
             if p.grad is None or not p.requires_grad:
                 continue
             state = self._state[i]
-            if state is None:
+            if state is None or len(state) != len(self.slots):
                 self._state[i] = state = tuple(np.zeros_like(p.data) for _ in self.slots)
             self._steps[i] += 1
             self._update(p.data, p.grad, state, self._steps[i])
@@ -93,16 +98,14 @@ class Optimizer:
             raise ValueError(
                 f"state must be for {len(self.params)} parameters, got {len(state['steps'])}"
             )
-        settings = {
-            name: self._checked(name, state["settings"][name]) for name in self._setting_names()
-        }
-        steps = [integer("steps", n, 0) for n in state["steps"]]
-        loaded = [
-            self._load(i, state["state"]) if steps[i] else None for i in range(len(self.params))
+        fresh = copy.copy(self)
+        for name in self._setting_names():
+            setattr(fresh, name, self._checked(name, state["settings"][name]))
+        fresh._steps = [integer("steps", n, 0) for n in state["steps"]]
+        fresh._state = [
+            fresh._load(i, state["state"]) if n else None for i, n in enumerate(fresh._steps)
         ]
-        for name, value in settings.items():
-            setattr(self, name, value)
-        self._steps, self._state = steps, loaded
+        vars(self).update(vars(fresh))
 
     def _load(self, i: int, arrays: Mapping[str, Any]) -> tuple[Array, ...]:
         p, result = self.params[i], []

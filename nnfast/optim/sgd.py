@@ -23,7 +23,6 @@ class SGD(Optimizer):
     lr : float
         Learning rate.
     momentum : float, 0 to 1 (1 not included)
-        May be changed later, but not from or to none.
     nesterov : bool
         Needs a momentum.
     weight_decay : float
@@ -45,11 +44,14 @@ class SGD(Optimizer):
         self.momentum: float
         self.nesterov: bool
         self.weight_decay: float
-        if momentum:
-            self.slots = ("velocity",)
         super().__init__(
             params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
         )
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The velocity, if there is a momentum."""
+        return ("velocity",) if self.momentum else ()
 
     def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
         if state:
