@@ -146,8 +146,9 @@ def test_softmax_with_loss(rng, dtype, kind):
     x, t = 3 * draw(rng, (5, 4), dtype), LABELS[kind]
     same(ours.forward(x, t), theirs.forward(x, t))
     assert ours.t is t
-    same(ours.backward(), theirs.backward())
-    same(ours.backward(7.0), theirs.backward(7.0))  # its value is ignored
+    rtol = LOOSE if dtype is np.float32 else None
+    same(ours.backward(), theirs.backward(), rtol)
+    same(ours.backward(7.0), theirs.backward(7.0), rtol)  # its value is ignored
     for name in ("y", "t", "loss"):
         same(getattr(ours, name), getattr(theirs, name))
 
