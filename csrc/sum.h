@@ -4,25 +4,9 @@
 #define NNF_SUM_H
 
 #include "real.h"
+#include "vecdouble.h"
 
-typedef double dvec __attribute__((vector_size(VBYTES)));
-enum { DVL = VBYTES / sizeof(double), SUM_BLOCK = 16 * 4 * DVL };
-
-/* DVL reals as doubles. */
-VINLINE dvec vload_wide(const real *p) {
-    typedef real narrow
-        __attribute__((vector_size(DVL * sizeof(real)), aligned(sizeof(real)), may_alias));
-    return __builtin_convertvector(*(const narrow *)p, dvec);
-}
-
-VINLINE double dsum(dvec v) {
-    double lane[DVL];
-    memcpy(lane, &v, sizeof v);
-    for (int half = DVL / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            lane[i] += lane[i + half];
-    return lane[0];
-}
+enum { SUM_BLOCK = 16 * 4 * DVL };
 
 /* The sum of n <= SUM_BLOCK reals. */
 VINLINE double sum_block(int64_t n, const real *x) {

@@ -1,6 +1,6 @@
 /* gemm_pack.c: packs dense matrices into panels.
  *
- * data: `count` items x depth k, contiguous along the items or along the depth;
+ * data (k, count) or (count, k): `count` items of depth k, contiguous along either;
  * packed (ceil(count / width), k, width): the last panel's missing items are zeros.
  */
 #include "gemm.h"
