@@ -1,11 +1,11 @@
-"""The examples run and do what they say."""
+"""The examples and the code of docs/layers.md run and do what they say."""
 
 import importlib.util
+import re
 from pathlib import Path
 
-import pytest
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
 
 
 def load(name):
@@ -32,8 +32,10 @@ def test_gradient_check(capsys):
     assert text.count("WRONG") == 1 and "At 3 we find 6.0" in text
 
 
-def test_every_example_is_tested():
-    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested
-    with pytest.raises(FileNotFoundError):
-        load("nothing")
+def test_docs_on_layers(capsys):
+    text = (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
+    scope = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "docs/layers.md", "exec"), scope)
+    assert scope["value"] > 0 and scope["model"].grads["0.weight"] is not None
+    assert capsys.readouterr().out.count(" ok ") == 4
