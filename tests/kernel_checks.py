@@ -48,3 +48,8 @@ def assert_same(actual: Any, expected: Any) -> None:
         return
     assert np.asarray(actual).dtype == np.asarray(expected).dtype
     np.testing.assert_array_equal(actual, expected, strict=True)
+
+
+def wide(value: Any) -> Any:
+    """Return a float32 array as float64, anything else as it is."""
+    return value.astype(np.float64) if getattr(value, "dtype", None) == np.float32 else value

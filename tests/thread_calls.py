@@ -1,0 +1,101 @@
+"""One call of every compiled function, large enough for several threads: the table of test_threads.
+
+A new kernel gets a line here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from kernel_checks import core
+from numeric import Array, normal
+
+X = normal((500, 401))
+DY = normal((500, 401), seed=1)
+FLOATS = X.astype(np.float32)
+LABELS = np.arange(500) % 401
+IMAGE = normal((6, 8, 30, 31), np.float32)
+WEIGHT = normal((12, 8, 3, 3), np.float32, seed=2)
+WINDOW = (3, 1, 1)
+A, B = normal((300, 200), seed=3), normal((200, 250), seed=4)
+
+
+def updated(name: str, states: int, *numbers: int) -> tuple[Array, ...]:
+    """Return param and state after one step of an optimizer."""
+    arrays = [X.copy(), *(np.full_like(X, 0.5) for _ in range(states))]
+    getattr(core, name)(arrays[0], DY, *arrays[1:], *numbers, lr=0.1, weight_decay=0.1)
+    return tuple(arrays)
+
+
+def pooled() -> tuple[Array, Array]:
+    return core.max_pool2d(IMAGE, 2)
+
+
+def normed() -> tuple[Array, Array, Array]:
+    return core.batch_norm(IMAGE)
+
+
+def lse() -> Array:
+    return core.cross_entropy(X, LABELS)[1]
+
+
+CALLS: dict[str, Callable[[], Any]] = {
+    "relu": lambda: core.relu(X),
+    "relu_backward": lambda: core.relu_backward(DY, X),
+    "leaky_relu": lambda: core.leaky_relu(X),
+    "leaky_relu_backward": lambda: core.leaky_relu_backward(DY, X),
+    "sigmoid": lambda: core.sigmoid(FLOATS),
+    "sigmoid_backward": lambda: core.sigmoid_backward(DY, X),
+    "tanh": lambda: core.tanh(X),
+    "tanh_backward": lambda: core.tanh_backward(DY, X),
+    "softmax": lambda: (core.softmax(FLOATS), core.softmax(X.reshape(1, -1))),
+    "softmax_backward": lambda: (
+        core.softmax_backward(DY, X),
+        core.softmax_backward(DY.reshape(1, -1), X.reshape(1, -1)),
+    ),
+    "log_softmax": lambda: (core.log_softmax(FLOATS), core.log_softmax(X.reshape(-1, 2))),
+    "log_softmax_backward": lambda: core.log_softmax_backward(DY, X),
+    "cross_entropy": lambda: (
+        *core.cross_entropy(X, LABELS),
+        *core.cross_entropy(X, DY, label_smoothing=0.1, reduction="none"),
+        *core.cross_entropy(X.reshape(5, -1), LABELS[:5]),
+    ),
+    "cross_entropy_backward": lambda: core.cross_entropy_backward(X, LABELS, lse()),
+    "mse_loss": lambda: core.mse_loss(FLOATS, FLOATS * 2),
+    "mse_loss_backward": lambda: core.mse_loss_backward(X, DY),
+    "dropout": lambda: core.dropout(FLOATS, 0.3, 1, 2),
+    "dropout_backward": lambda: core.dropout_backward(DY, 0.3, 1, 2),
+    "sgd_update": lambda: updated("sgd_update", 0),
+    "momentum_update": lambda: updated("momentum_update", 1),
+    "adagrad_update": lambda: updated("adagrad_update", 1),
+    "rmsprop_update": lambda: updated("rmsprop_update", 1),
+    "adadelta_update": lambda: updated("adadelta_update", 2),
+    "adam_update": lambda: updated("adam_update", 2, 3),
+    "adamw_update": lambda: updated("adamw_update", 2, 3),
+    "gemm": lambda: core.gemm(A, B),
+    "linear": lambda: core.linear(A, B.T.copy(), None, "tanh"),
+    "linear_backward": lambda: core.linear_backward(core.gemm(A, B), A, B.T.copy()),
+    "im2col": lambda: core.im2col(IMAGE, *WINDOW),
+    "col2im": lambda: core.col2im(core.im2col(IMAGE, *WINDOW), IMAGE.shape, *WINDOW),
+    "conv2d": lambda: core.conv2d(IMAGE, WEIGHT, padding=1),
+    "conv2d_backward": lambda: core.conv2d_backward(
+        core.conv2d(IMAGE, WEIGHT, padding=1), IMAGE, WEIGHT, padding=1
+    ),
+    "max_pool2d": pooled,
+    "max_pool2d_backward": lambda: core.max_pool2d_backward(*pooled(), IMAGE.shape, 2),
+    "avg_pool2d": lambda: core.avg_pool2d(IMAGE, *WINDOW),
+    "avg_pool2d_backward": lambda: core.avg_pool2d_backward(
+        core.avg_pool2d(IMAGE, *WINDOW), IMAGE.shape, *WINDOW
+    ),
+    "global_avg_pool2d": lambda: core.global_avg_pool2d(IMAGE),
+    "global_avg_pool2d_backward": lambda: core.global_avg_pool2d_backward(
+        core.global_avg_pool2d(IMAGE), IMAGE.shape
+    ),
+    "batch_norm": normed,
+    "batch_norm_inference": lambda: core.batch_norm_inference(IMAGE, *normed()[1:]),
+    "batch_norm_backward": lambda: core.batch_norm_backward(IMAGE, IMAGE, *normed()[1:]),
+    "reduce_sum": lambda: (core.reduce_sum(FLOATS), core.reduce_sum(X, 0), core.reduce_sum(X, 1)),
+    "reduce_mean": lambda: (core.reduce_mean(FLOATS), core.reduce_mean(X, 0)),
+    "reduce_max": lambda: (core.reduce_max(FLOATS), core.reduce_max(X, 1)),
+}
+CALLS = {name: call for name, call in CALLS.items() if hasattr(core, name)}
