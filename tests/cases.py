@@ -89,6 +89,7 @@ CONV = [
     Conv((1, 3, 30, 30), (8, 3, 7, 7), stride=2, padding=3),
     Conv((0, 3, 8, 8), (4, 3, 3, 3), padding=1),  # empty batch
     Conv((0, 4, 5, 5), (4, 1, 3, 3), groups=4),
+    Conv((2, 0, 4, 4), (3, 0, 3, 3)),  # no channels: the bias alone
 ]
 
 POOL = [

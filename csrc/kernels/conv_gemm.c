@@ -50,7 +50,7 @@ static void choose_blocks(gathered_product *g) {
            g->image_tasks * g->pixel_tasks * g->groups * ceil_div(g->rows, g->block_rows) < 24)
         g->block_rows = round_up(g->block_rows / 2, MR);
     g->row_tasks = ceil_div(g->rows, g->block_rows);
-    g->block_channels = MIN(g->channels, MAX(1, KC / g->from.taps));
+    g->block_channels = MAX(1, MIN(g->channels, KC / g->from.taps));
 }
 
 /* Writes rows x pixels sums of a strided grid where they belong in one image's result planes. */
@@ -123,7 +123,8 @@ static int run_block(const gathered_product *g, int64_t index) {
         out[q].col_bias = NULL;
     }
     const real *weights = g->packed + g->group_stride * b.group + b.row * depth;
-    for (int64_t c = 0; ready && c < g->channels; c += g->block_channels) {
+    /* At least once: an empty sum is zero, plus bias. */
+    for (int64_t c = 0; ready && (c == 0 || c < g->channels); c += g->block_channels) {
         const int64_t channels = MIN(g->block_channels, g->channels - c);
         const int64_t k = channels * g->from.taps;
         const bool last = c + channels == g->channels;
