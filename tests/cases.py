@@ -86,6 +86,9 @@ CONV = [
     Conv((1, 3, 1, 20), (4, 3, 1, 5), padding=(0, 2)),  # one-dimensional
     Conv((1, 16, 17, 19), (16, 16, 3, 3), padding=1),
     Conv((2, 33, 14, 14), (31, 33, 3, 3), padding=1),
+    Conv((2, 9, 9, 11), (5, 9, 2, 4), stride=(2, 3), padding=(1, 2)),
+    Conv((2, 12, 11, 13), (4, 12, 3, 3), padding=2, dilation=2),
+    Conv((1, 2, 20, 21), (300, 2, 3, 3), padding=1),  # deeper than a block of the product
     Conv((1, 3, 30, 30), (8, 3, 7, 7), stride=2, padding=3),
     Conv((0, 3, 8, 8), (4, 3, 3, 3), padding=1),  # empty batch
     Conv((0, 4, 5, 5), (4, 1, 3, 3), groups=4),

