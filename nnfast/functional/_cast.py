@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
 IntPair = int | Sequence[int]
 
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+FLOAT32, FLOAT64, INT64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 PROMOTED = frozenset("efd?bBhH")  # dtype characters that float32 or float64 can hold exactly
 
 
@@ -51,20 +51,23 @@ def many(names: Sequence[str], *values: Any) -> Sequence[Any]:
     return _prepare(names, values)
 
 
-def labels(value: Any, x: Array) -> Array:
+def labels(value: Any, x: Array | None) -> Array:
     """Return the target of a classification loss as an array.
 
     Targets of one dimension are labels: any integer dtype, to int64. Others are probabilities;
     integers among them (one-hot rows) take the dtype of x.
     """
+    if type(value) is ndarray and value.dtype is INT64 and value.ndim == 1 and value.flags.carray:
+        return value
     target = _as_array("target", value)
     if target.ndim != 1:
-        return target.astype(x.dtype) if target.dtype.kind in "iub" else target
+        one_hot = target.dtype.kind in "iub"
+        return target.astype(x.dtype) if one_hot and x is not None else target
     if target.dtype.kind not in "iu":
         raise TypeError(
             f"target must hold integer labels when it has one dimension, got {target.dtype}"
         )
-    return np.require(target, np.int64, ["C", "A"])
+    return np.require(target, INT64, ["C", "A"])
 
 
 def contiguous(value: Any) -> Any:

@@ -146,7 +146,6 @@ def mse_loss_backward(
 
 def _inputs(x: Any, target: Any, sample_weight: Any, lse: Any = None) -> tuple[Any, ...]:
     """Return scores, target, weights and log-sum-exps in forms that fit each other."""
-    x = one("x", x)
     x, sample_weight, lse = many(("x", "sample_weight", "lse"), x, sample_weight, lse)
     target = labels(target, x)
     if target.dtype.kind == "f":
