@@ -6,7 +6,7 @@
 #include "real.h"
 #include "vecdouble.h"
 
-enum { SUM_BLOCK = 16 * 4 * DVL };
+enum { SUM_BLOCK = 8 * 4 * DVL };
 
 /* The sum of n <= SUM_BLOCK reals. */
 VINLINE double sum_block(int64_t n, const real *x) {

@@ -129,3 +129,19 @@ cdef extern from "nnfast.h" nogil:
     int nnf_global_avg_pool2d(nnf_dtype dtype, int64_t planes, int64_t size, const void *x, void *y)
     int nnf_global_avg_pool2d_backward(nnf_dtype dtype, int64_t planes, int64_t size,
                                        const void *dy, void *dx)
+
+    int nnf_batch_norm(nnf_dtype dtype, int64_t n, int64_t c, int64_t s, double eps, const void *x,
+                       const void *weight, const void *bias, void *y, void *mean, void *var)
+    int nnf_batch_norm_inference(nnf_dtype dtype, int64_t n, int64_t c, int64_t s, double eps,
+                                 const void *x, const void *mean, const void *var,
+                                 const void *weight, const void *bias, void *y)
+    int nnf_batch_norm_backward(nnf_dtype dtype, int64_t n, int64_t c, int64_t s, double eps,
+                                const void *dy, const void *x, const void *mean, const void *var,
+                                const void *weight, void *dx, void *dweight, void *dbias)
+
+    int nnf_reduce_sum(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
+                       void *y)
+    int nnf_reduce_mean(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
+                        void *y)
+    int nnf_reduce_max(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
+                       void *y)

@@ -1,0 +1,122 @@
+/* reduce.c: sums, means and maxima over the middle axis: x (outer, len, inner), y (outer, inner).
+ *
+ * Long axes are cut into chunks by shape alone; each gives partial results (outer, chunk, inner) in
+ * double, which are combined pairwise. */
+#include "sum.h"
+
+typedef enum { SUM, MEAN, GREATEST } operation;
+
+enum { ROW_CHUNK = 65536, COLUMN_CHUNK = 256, COLUMN_BLOCK = 512 };
+
+/* NaN is the greatest, as for np.max. */
+VINLINE double greater(double best, double value) {
+    return value > best || value != value ? value : best;
+}
+
+VINLINE vec vgreater(vec best, vec value) {
+    return vselect((value > best) | (value != value), value, best);
+}
+
+static double greatest_of(int64_t n, const real *x) {
+    const vec lowest = vset1((real)-INFINITY);
+    vec best[4] = {lowest, lowest, lowest, lowest};
+    int64_t i = 0;
+    for (; i + 4 * VL <= n; i += 4 * VL)
+        for (int j = 0; j < 4; j++)
+            best[j] = vgreater(best[j], vload(x + i + j * VL));
+    real lane[VL];
+    vstore(lane, vgreater(vgreater(best[0], best[1]), vgreater(best[2], best[3])));
+    double result = -INFINITY;
+    for (int j = 0; j < VL; j++)
+        result = greater(result, (double)lane[j]);
+    for (; i < n; i++)
+        result = greater(result, (double)x[i]);
+    return result;
+}
+
+/* Reduce `rows` rows of `width` columns, `pitch` apart, to result (width). */
+static void add_columns(int64_t rows, int64_t width, int64_t pitch, const real *x,
+                        double *restrict result) {
+    for (int64_t j = 0; j < width; j++)
+        result[j] = 0;
+    for (int64_t i = 0; i < rows; i++, x += pitch)
+        for (int64_t j = 0; j < width; j++)
+            result[j] += (double)x[j];
+}
+
+static void greatest_columns(int64_t rows, int64_t width, int64_t pitch, const real *x,
+                             double *restrict result) {
+    real best[COLUMN_BLOCK];
+    for (int64_t j = 0; j < width; j++)
+        best[j] = (real)-INFINITY;
+    for (int64_t i = 0; i < rows; i++, x += pitch)
+        for (int64_t j = 0; j < width; j++)
+            best[j] = (x[j] > best[j]) | (x[j] != x[j]) ? x[j] : best[j];
+    for (int64_t j = 0; j < width; j++)
+        result[j] = (double)best[j];
+}
+
+static void reduce_chunk(operation op, int64_t rows, int64_t width, int64_t inner, const real *x,
+                         double *result) {
+    if (inner == 1)
+        *result = op == GREATEST ? greatest_of(rows, x) : sum_of(rows, x);
+    else if (op == GREATEST)
+        greatest_columns(rows, width, inner, x, result);
+    else
+        add_columns(rows, width, inner, x, result);
+}
+
+static double combine(operation op, int64_t n, const double *partial, int64_t stride) {
+    if (n == 1)
+        return *partial;
+    const double a = combine(op, n / 2, partial, stride);
+    const double b = combine(op, n - n / 2, partial + n / 2 * stride, stride);
+    return op == GREATEST ? greater(a, b) : a + b;
+}
+
+static int reduce(operation op, int64_t outer, int64_t len, int64_t inner, const real *x, real *y) {
+    if (outer == 0 || inner == 0)
+        return NNF_OK;
+    const int64_t length = inner == 1 ? ROW_CHUNK : COLUMN_CHUNK, width = MIN(inner, COLUMN_BLOCK);
+    const int64_t chunks = MAX(1, ceil_div(len, length)), blocks = ceil_div(inner, width);
+    const int64_t group = MAX(1, NNF_CHUNK / MAX(1, MIN(len, length) * width));
+    const int64_t groups = ceil_div(outer, group);
+    const double divisor = op == MEAN ? (double)len : 1;
+    double *partial = NULL;
+    if (chunks > 1 && !(partial = nnf_alloc((size_t)(outer * chunks * inner) * sizeof(double))))
+        return NNF_NO_MEMORY;
+    PARALLEL_FOR(task, groups * chunks * blocks, 0.3 * (double)(outer * len * inner), {
+        const int64_t column = task % blocks * width, k = task / blocks % chunks;
+        const int64_t columns = MIN(width, inner - column), rows = MIN(length, len - k * length);
+        const int64_t first = task / blocks / chunks * group;
+        for (int64_t o = first; o < MIN(first + group, outer); o++) {
+            const real *part = x + (o * len + k * length) * inner + column;
+            double result[COLUMN_BLOCK];
+            double *to = partial ? partial + (o * chunks + k) * inner + column : result;
+            reduce_chunk(op, rows, columns, inner, part, to);
+            for (int64_t j = 0; !partial && j < columns; j++)
+                y[o * inner + column + j] = (real)(result[j] / divisor);
+        }
+    });
+    if (partial)
+        PARALLEL_RANGE(begin, end, outer * inner, 2.0 * (double)chunks, {
+            for (int64_t i = begin; i < end; i++) {
+                const double *first = partial + i / inner * chunks * inner + i % inner;
+                y[i] = (real)(combine(op, chunks, first, inner) / divisor);
+            }
+        });
+    nnf_free(partial);
+    return NNF_OK;
+}
+
+int FN(reduce_sum)(int64_t outer, int64_t len, int64_t inner, const real *x, real *y) {
+    return reduce(SUM, outer, len, inner, x, y);
+}
+
+int FN(reduce_mean)(int64_t outer, int64_t len, int64_t inner, const real *x, real *y) {
+    return reduce(MEAN, outer, len, inner, x, y);
+}
+
+int FN(reduce_max)(int64_t outer, int64_t len, int64_t inner, const real *x, real *y) {
+    return reduce(GREATEST, outer, len, inner, x, y);
+}

@@ -1,0 +1,79 @@
+# batchnorm.pxi: batch normalisation, per channel of (n, c, h, w) or per feature of (n, c).
+
+
+cdef int check_batch(object x, bint needs_values, int64_t *n, int64_t *c, int64_t *s) except -1:
+    """x as (n, c, s)."""
+    cdef int axes
+    check_array(x, "x")
+    axes = cnp.PyArray_NDIM(<cnp.ndarray>x)
+    if axes != 2 and axes != 4:
+        raise ValueError(f"x must have 2 or 4 axes, got {describe(x)}")
+    cdef const intp *shape = cnp.PyArray_DIMS(<cnp.ndarray>x)
+    n[0] = shape[0]
+    c[0] = shape[1]
+    s[0] = shape[2] * shape[3] if axes == 4 else 1
+    if needs_values and n[0] * s[0] == 0:
+        raise ValueError(f"x must have at least one value per channel, got shape {x.shape}")
+    return 0
+
+
+cdef cnp.ndarray check_channels(object value, str name, cnp.ndarray x):
+    """`value` as an array with one element for each channel of x."""
+    if value is None:
+        raise TypeError(f"{name} must be an array with one value per channel, got None")
+    return check_vector(value, name, cnp.PyArray_DIM(x, 1), x, "x")
+
+
+def batch_norm(x, weight=None, bias=None, eps=1e-5):
+    """Normalise x with the statistics of this batch; return (y, mean, var)."""
+    cdef int64_t n, c, s
+    check_batch(x, True, &n, &c, &s)
+    cdef double epsilon = check_float(eps, "eps", 0, DBL_MAX)
+    cdef cnp.ndarray w = check_vector(weight, "weight", c, x, "x")
+    cdef cnp.ndarray b = check_vector(bias, "bias", c, x, "x")
+    cdef cnp.ndarray y = new_like(x)
+    cdef cnp.ndarray mean = new_1d(c, x)
+    cdef cnp.ndarray var = new_1d(c, x)
+    cdef PyThreadState *gil = release_gil(<double>cnp.PyArray_SIZE(y))
+    cdef int status = nnf_batch_norm(dtype_of(y), n, c, s, epsilon, data_of(x), data_of(w),
+                                     data_of(b), data_of(y), data_of(mean), data_of(var))
+    retake_gil(gil, status)
+    return y, mean, var
+
+
+def batch_norm_inference(x, mean, var, weight=None, bias=None, eps=1e-5):
+    """Normalise x with given statistics."""
+    cdef int64_t n, c, s
+    check_batch(x, False, &n, &c, &s)
+    cdef double epsilon = check_float(eps, "eps", 0, DBL_MAX)
+    cdef cnp.ndarray m = check_channels(mean, "mean", x)
+    cdef cnp.ndarray v = check_channels(var, "var", x)
+    cdef cnp.ndarray w = check_vector(weight, "weight", c, x, "x")
+    cdef cnp.ndarray b = check_vector(bias, "bias", c, x, "x")
+    cdef cnp.ndarray y = new_like(x)
+    cdef PyThreadState *gil = release_gil(<double>cnp.PyArray_SIZE(y))
+    cdef int status = nnf_batch_norm_inference(dtype_of(y), n, c, s, epsilon, data_of(x),
+                                               data_of(m), data_of(v), data_of(w), data_of(b),
+                                               data_of(y))
+    retake_gil(gil, status)
+    return y
+
+
+def batch_norm_backward(dy, x, mean, var, weight=None, eps=1e-5):
+    """Return the gradients (dx, dweight, dbias) of batch_norm, through its statistics."""
+    cdef int64_t n, c, s
+    check_batch(x, True, &n, &c, &s)
+    check_like(dy, "dy", x, "x")
+    cdef double epsilon = check_float(eps, "eps", 0, DBL_MAX)
+    cdef cnp.ndarray m = check_channels(mean, "mean", x)
+    cdef cnp.ndarray v = check_channels(var, "var", x)
+    cdef cnp.ndarray w = check_vector(weight, "weight", c, x, "x")
+    cdef cnp.ndarray dx = new_like(x)
+    cdef cnp.ndarray dweight = new_1d(c, x)
+    cdef cnp.ndarray dbias = new_1d(c, x)
+    cdef PyThreadState *gil = release_gil(<double>cnp.PyArray_SIZE(dx))
+    cdef int status = nnf_batch_norm_backward(dtype_of(dx), n, c, s, epsilon, data_of(dy),
+                                              data_of(x), data_of(m), data_of(v), data_of(w),
+                                              data_of(dx), data_of(dweight), data_of(dbias))
+    retake_gil(gil, status)
+    return dx, dweight, dbias
