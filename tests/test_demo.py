@@ -16,10 +16,11 @@ BACKENDS = ("native", "reference")
 
 @pytest.fixture
 def small(monkeypatch):
-    """The demo on 300 digits, timed once."""
+    """The demo on 50 digits in batches of 20, timed once."""
     (x, t), (x_test, t_test) = load_digits_sample()
-    sample = (x[:300], t[:300]), (x_test[:100], t_test[:100])
+    sample = (x[:50], t[:50]), (x_test[:30], t_test[:30])
     monkeypatch.setattr(demo, "load_digits_sample", lambda: sample)
+    monkeypatch.setattr(learning, "BATCH", 20)
     monkeypatch.setattr(speed, "ROUNDS", 1)
     monkeypatch.setattr(speed, "SAMPLE_SECONDS", 0.0)
 
@@ -30,7 +31,7 @@ def traced():
     (x, t), _ = load_digits_sample()
     model, layers = learning.build(np.random.default_rng(0), "float32")
     optimizer = nn.optim.Adam(model.parameters())
-    data = (x[:100], t[:100])
+    data = (x[:20], t[:20])
     list(learning.train(model, optimizer, data, data, 1, np.random.default_rng(0)))
     return follow(layers, *data), optimizer, model
 

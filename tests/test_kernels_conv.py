@@ -136,7 +136,9 @@ def test_any_geometry(data):
     groups = draw(1, 3)
     kernel, dilation = (draw(1, 4), draw(1, 4)), (draw(1, 3), draw(1, 3))
     padding, stride = (draw(0, 3), draw(0, 3)), (draw(1, 4), draw(1, 4))
-    size = [max(1, d * (k - 1) + 1 - 2 * p) for d, k, p in zip(dilation, kernel, padding, strict=True)]
+    size = [
+        max(1, d * (k - 1) + 1 - 2 * p) for d, k, p in zip(dilation, kernel, padding, strict=True)
+    ]
     x_shape = (draw(1, 3), groups * draw(1, 3), size[0] + draw(0, 19), size[1] + draw(0, 19))
     weight_shape = (groups * draw(1, 9), x_shape[1] // groups, *kernel)
     case = cases.Conv(x_shape, weight_shape, stride, padding, dilation, groups)
