@@ -50,7 +50,17 @@ def run(pair, x, dout, names=(), rtol=None, **forward):
 @pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4, 5), (0, 4)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
 def test_relu(rng, shape, dtype):
-    run(both("Relu"), draw(rng, shape, dtype), draw(rng, shape, dtype), ["mask"], rtol=0)
+    x, dout = draw(rng, shape, dtype), draw(rng, shape, dtype)
+    run(both("Relu"), x, dout, ["mask"], rtol=0)
+    for other in (np.float32, np.float64):
+        run(both("Relu"), x, dout.astype(other), rtol=0)
+
+
+def test_relu_obeys_a_mask_that_was_replaced(rng):
+    layer = layers.Relu()
+    layer.forward(draw(rng, (2, 3)))
+    layer.mask = np.array([[True, False, True], [False, False, True]])
+    np.testing.assert_array_equal(layer.backward(np.ones((2, 3))), [[0, 1, 0], [1, 1, 0]])
 
 
 def test_relu_takes_integers_and_nan(rng):
