@@ -12,7 +12,7 @@
 #include "vecmath.h"
 
 enum {
-    LANE_COLS = 4 * VL,
+    LANE_COLS = 4 * VL, /* a multiple of VL: to_lanes fills whole blocks of columns */
     SUM_BLOCK = 32 *
         VL,            /* terms added into one vector before it goes to the total: less rounding */
     ROWS_BLOCK = 8192, /* elements in one item of parallel work over rows */
@@ -25,9 +25,14 @@ static inline int64_t rows_per_block(int64_t cols) {
 
 /* Rows [0, n) of p (n, cols), n <= VL, to lanes (cols, VL); lanes beyond n repeat row n - 1. */
 static inline void to_lanes(int64_t n, int64_t cols, const real *p, real *lanes) {
-    for (int64_t i = 0; i < VL; i++)
-        for (int64_t j = 0; j < cols; j++)
-            lanes[j * VL + i] = p[MIN(i, n - 1) * cols + j];
+    for (int64_t j = 0; j < cols; j += VL) {
+        vec block[VL];
+        for (int64_t i = 0; i < VL; i++)
+            block[i] = vload_or(p + MIN(i, n - 1) * cols + j, cols - j, vzero());
+        vtranspose(block);
+        for (int64_t i = 0; i < VL; i++)
+            vstore(lanes + (j + i) * VL, block[i]);
+    }
 }
 
 static inline void from_lanes(int64_t n, int64_t cols, const real *lanes, real *p) {

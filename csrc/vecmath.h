@@ -56,12 +56,17 @@ static const real log_poly[] = {
 };
 #endif
 
-/* Horner's rule; `count` is a constant, so the loop unrolls. */
+/* Horner's rule on even and odd powers apart, which halves the chain of dependent operations;
+ * `count` is a constant, so the loop unrolls. */
 VINLINE vec vpoly(vec x, const real *coefficient, int count) {
-    vec y = vset1(coefficient[count - 1]);
-    for (int i = count - 2; i >= 0; i--)
-        y = vfma(y, x, vset1(coefficient[i]));
-    return y;
+    const vec square = x * x;
+    vec odd = vset1(coefficient[count - 1]), even = vset1(coefficient[count - 2]);
+    for (int i = count - 3; i >= 0; i--) {
+        const vec next = vfma(odd, square, vset1(coefficient[i]));
+        odd = even;
+        even = next;
+    }
+    return vfma(odd, x, even);
 }
 #define VPOLY(x, table) vpoly(x, table, (int)(sizeof table / sizeof *table))
 

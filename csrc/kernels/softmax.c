@@ -8,26 +8,25 @@
 
 typedef struct {
     void (*reduce)(row_mode mode, int64_t n, const real *p, const real *q, real *out, row_stats *s);
-    void (*map)(row_mode mode, int64_t n, const row_stats *s, const real *p, const real *q,
-                real *out);
+    /* own_top: that of the chunk, where s is of the whole row. */
+    void (*map)(row_mode mode, int64_t n, const row_stats *s, vec own_top, const real *p,
+                const real *q, real *out);
 } row_op;
 
+/* Leaves e^(x - top) in y for map to scale. */
 static void softmax_reduce(row_mode mode, int64_t n, const real *x, const real *q, real *y,
                            row_stats *s) {
     (void)q;
-    *s = exp_stats(mode, n, x, mode == CHUNK ? NULL : y); /* map has no y of a chunk */
+    *s = exp_stats(mode, n, x, y);
 }
 
-static void softmax_map(row_mode mode, int64_t n, const row_stats *s, const real *x, const real *q,
-                        real *y) {
+static void softmax_map(row_mode mode, int64_t n, const row_stats *s, vec own_top, const real *x,
+                        const real *q, real *y) {
+    (void)x;
     (void)q;
-    const real *from = mode == CHUNK ? x : y;
-    for (int64_t j = 0; j < n; j += VL) {
-        vec e = vload_or(from + j, n - j, vzero());
-        if (mode == CHUNK)
-            e = vexp(e - s->top);
-        vstore_upto(y + j, e / s->sum, n - j);
-    }
+    const vec scale = (mode == CHUNK ? vexp(own_top - s->top) : vset1(1)) / s->sum;
+    for (int64_t j = 0; j < n; j += VL)
+        vstore_upto(y + j, scale * vload_or(y + j, n - j, vzero()), n - j);
 }
 
 static void log_softmax_reduce(row_mode mode, int64_t n, const real *x, const real *q, real *y,
@@ -37,9 +36,10 @@ static void log_softmax_reduce(row_mode mode, int64_t n, const real *x, const re
     *s = exp_stats(mode, n, x, NULL);
 }
 
-static void log_softmax_map(row_mode mode, int64_t n, const row_stats *s, const real *x,
-                            const real *q, real *y) {
+static void log_softmax_map(row_mode mode, int64_t n, const row_stats *s, vec own_top,
+                            const real *x, const real *q, real *y) {
     (void)mode;
+    (void)own_top;
     (void)q;
     const vec top = s->top, log_sum = vlog(s->sum);
     for (int64_t j = 0; j < n; j += VL)
@@ -52,9 +52,10 @@ static void softmax_backward_reduce(row_mode mode, int64_t n, const real *dy, co
     *s = (row_stats){vzero(), sum_of_row(mode, lane_dot(n, dy, y))};
 }
 
-static void softmax_backward_map(row_mode mode, int64_t n, const row_stats *s, const real *dy,
-                                 const real *y, real *dx) {
+static void softmax_backward_map(row_mode mode, int64_t n, const row_stats *s, vec own_top,
+                                 const real *dy, const real *y, real *dx) {
     (void)mode;
+    (void)own_top;
     const vec sum = s->sum;
     for (int64_t j = 0; j < n; j += VL) {
         const vec d = vload_or(dy + j, n - j, vzero()) - sum;
@@ -69,9 +70,10 @@ static void log_softmax_backward_reduce(row_mode mode, int64_t n, const real *dy
     *s = (row_stats){vzero(), sum_of_row(mode, lane_dot(n, dy, NULL))};
 }
 
-static void log_softmax_backward_map(row_mode mode, int64_t n, const row_stats *s, const real *dy,
-                                     const real *y, real *dx) {
+static void log_softmax_backward_map(row_mode mode, int64_t n, const row_stats *s, vec own_top,
+                                     const real *dy, const real *y, real *dx) {
     (void)mode;
+    (void)own_top;
     const vec sum = s->sum;
     for (int64_t j = 0; j < n; j += VL) {
         const vec p = vexp(vload_or(y + j, n - j, vzero()));
@@ -89,7 +91,7 @@ static void lanes_block(const row_op *op, int64_t begin, int64_t end, int64_t co
         if (q)
             to_lanes(rows, cols, q + row * cols, b);
         op->reduce(LANES, cols * VL, a, b, c, &s);
-        op->map(LANES, cols * VL, &s, a, b, c);
+        op->map(LANES, cols * VL, &s, s.top, a, b, c);
         from_lanes(rows, cols, c, out + row * cols);
     }
 }
@@ -100,27 +102,28 @@ static void rows_block(const row_op *op, int64_t begin, int64_t end, int64_t col
         const real *const p_row = p + row * cols, *const q_row = q ? q + row * cols : NULL;
         row_stats s;
         op->reduce(ROW, cols, p_row, q_row, out + row * cols, &s);
-        op->map(ROW, cols, &s, p_row, q_row, out + row * cols);
+        op->map(ROW, cols, &s, s.top, p_row, q_row, out + row * cols);
     }
 }
 
 static int by_chunks(const row_op *op, int64_t rows, int64_t cols, double work, const real *p,
                      const real *q, real *out) {
     const int64_t chunks = ceil_div(cols, NNF_CHUNK);
-    row_stats *part = nnf_alloc((size_t)(rows * chunks) * sizeof *part);
+    row_stats *part = nnf_alloc((size_t)(rows * (chunks + 1)) * sizeof *part);
     if (!part)
         return NNF_NO_MEMORY;
+    row_stats *whole = part + rows * chunks;
     PARALLEL_FOR(i, rows * chunks, work, {
         const int64_t column = i % chunks * NNF_CHUNK, n = MIN(NNF_CHUNK, cols - column);
         const int64_t at = i / chunks * cols + column;
-        op->reduce(CHUNK, n, p + at, q ? q + at : NULL, NULL, &part[i]);
+        op->reduce(CHUNK, n, p + at, q ? q + at : NULL, out + at, &part[i]);
     });
     for (int64_t row = 0; row < rows; row++)
-        part[row * chunks] = combine_stats(chunks, part + row * chunks);
+        whole[row] = combine_stats(chunks, part + row * chunks);
     PARALLEL_FOR(i, rows * chunks, work, {
-        const int64_t row = i / chunks, column = i % chunks * NNF_CHUNK;
-        const int64_t at = row * cols + column, n = MIN(NNF_CHUNK, cols - column);
-        op->map(CHUNK, n, &part[row * chunks], p + at, q ? q + at : NULL, out + at);
+        const int64_t column = i % chunks * NNF_CHUNK, n = MIN(NNF_CHUNK, cols - column);
+        const int64_t at = i / chunks * cols + column;
+        op->map(CHUNK, n, &whole[i / chunks], part[i].top, p + at, q ? q + at : NULL, out + at);
     });
     nnf_free(part);
     return NNF_OK;
