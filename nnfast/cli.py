@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     option("--dtype", choices=("float32", "float64"), help="precision (float32)")
     option("--seed", metavar="N", type=_seed, help="of all random numbers (0)")
-    option("--threads", metavar="N", type=_positive, help="for the kernels (all CPUs)")
+    option("--threads", metavar="N", type=_positive, help="for the kernels (what nnfast info says)")
     option("--out", metavar="DIR", help="for the charts (nnfast-demo)")
     demo.set_defaults(command=_demo)
 

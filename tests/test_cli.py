@@ -66,6 +66,14 @@ def test_info(capsys):
     assert nnfast.__version__ in text and "threads" in text
 
 
+def test_run_hands_everything_over(monkeypatch):
+    from nnfast.compat import runner
+
+    monkeypatch.setattr(runner, "main", lambda arguments: 3 if arguments == seen else 4)
+    seen = ["--as", "dlfs1", "script.py", "--help", "--version"]
+    assert cli.main(["run", *seen]) == 3
+
+
 def test_demo_gets_its_options(monkeypatch):
     seen = {}
     monkeypatch.setattr(demo, "run", lambda **options: seen.update(options) or True)

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 Names = dict[str, nn.Layer]
 
 BATCH = 100
-RATE = 2e-3  # falls to zero in a straight line over the whole training
+RATE = 4e-3  # falls to zero in a straight line over the whole training
 
 
 @dataclass(frozen=True)
