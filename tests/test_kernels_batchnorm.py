@@ -100,6 +100,19 @@ def test_nan_stays_in_its_channel(shape: tuple) -> None:
     assert not np.isnan(np.delete(y, 2, axis=1)).any()
 
 
+@pytest.mark.parametrize("shape", [(40, 4), (20, 4, 1, 1000)])
+@pytest.mark.parametrize("row", [0, -1])
+def test_infinity_is_the_mean_of_its_channel(shape: tuple, row: int) -> None:
+    x = normal(shape)
+    x[row, 1], x[row, 2], x[0, 3], x[-1, 3] = np.inf, -np.inf, np.inf, -np.inf
+    y, mean, var = core.batch_norm(x)
+    np.testing.assert_array_equal(mean[1:], [np.inf, -np.inf, np.nan])
+    assert np.isnan(var).tolist() == [False, True, True, True]
+    with np.errstate(invalid="ignore"):
+        expected = ref.batch_norm(x)[0]
+    np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 def test_empty_inference(dtype: type) -> None:
     one = np.ones(3, dtype)

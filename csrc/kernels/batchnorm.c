@@ -102,6 +102,8 @@ static void piece_moments(const grid *g, const piece *p, const real *x, double *
             a[c] += sum_block(m, first + n * pitch + c * g->s);
     for (int64_t c = 0; c < width; c++) {
         shift[c] = (real)(a[c] / (double)(images * m));
+        if (!isfinite(shift[c]))
+            shift[c] = 0; /* inf - inf would make the mean NaN */
         a[c] = 0;
     }
     for (int64_t n = p->n0; n < p->n1; n++, first += pitch)
@@ -119,7 +121,7 @@ static void piece_moments(const grid *g, const piece *p, const real *x, double *
 /* Mean and variance of channel c from those of its chunks. */
 static void combine_moments(const grid *g, int64_t c, const double *mean, const double *squares,
                             real *mean_of, real *var_of) {
-    const double total = (double)g->n * (double)g->s, near = mean[c];
+    const double total = (double)g->n * (double)g->s, near = isfinite(mean[c]) ? mean[c] : 0;
     double offset = 0, sum = 0;
     for (int64_t k = 0; k < g->chunks; k++) {
         const piece p = get_piece(g, k * g->blocks);

@@ -140,7 +140,7 @@ def mse_loss_backward(
     ValueError
         If the shapes differ or there is no such reduction.
     """
-    x, target = many(("x", "target"), one("x", x), target)
+    x, target = many(("x", "target"), x, target)
     return active().mse_loss_backward(x, target, reduction, _dloss(dloss, x))
 
 
@@ -155,7 +155,7 @@ def _inputs(x: Any, target: Any, sample_weight: Any, lse: Any = None) -> tuple[A
 
 
 def _dloss(dloss: Any, like: Any) -> Any:
-    """Return dloss as an array of the dtype of the loss, unless it is one number."""
-    if isinstance(dloss, (float, int)) or np.ndim(dloss) == 0:
+    """Return dloss as an array of the dtype of x, unless it is one number."""
+    if isinstance(dloss, (float, int)) or np.ndim(dloss) == 0 or like is None:
         return dloss
     return np.require(one("dloss", dloss), like.dtype, ["C", "A"])
