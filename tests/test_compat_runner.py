@@ -303,6 +303,18 @@ def test_an_error_in_the_user_s_common(project):
     assert "nnfast run:" in result.stderr
 
 
+def test_the_command_line_runs_it(project):
+    path = script(
+        project,
+        "import sys, os; sys.path.append(os.pardir)\n"
+        "from common.layers import Relu; print(sys.argv); sys.exit(7)\n",
+    )
+    result = python("-m", "nnfast", "run", "--as", "dlfs1", path.name, "--version", cwd=path.parent)
+    assert result.stdout == f"['{path.name}', '--version']\n", result.stderr
+    assert result.returncode == 7
+    assert "Relu" in report(result)["common.layers"][0]
+
+
 def test_a_script_that_is_not_there(tmp_path):
     result = python("-c", RUN, "nowhere.py", cwd=tmp_path)
     assert result.returncode == 2
