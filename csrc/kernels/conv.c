@@ -8,6 +8,15 @@
 /* Up to this many channels folding is the faster input gradient: 1.6 to 5 times at 8 to 1. */
 enum { FOLD_CHANNELS = 8 };
 
+/* Whether each channel goes by itself: where asked for, and where it pays (kernels that GEMM could
+ * put side by side are few, and the frame is not mostly margin). */
+static bool is_depthwise(const nnf_conv *d, int algo) {
+    if (algo != NNF_CONV_AUTO)
+        return algo == NNF_CONV_DEPTHWISE;
+    return d->groups == d->c && d->k <= 4 * d->c && d->stride_h <= 4 && d->stride_w <= 4 &&
+           d->pad_h <= d->kh * d->dilation_h && d->pad_w <= d->kw * d->dilation_w;
+}
+
 int FN(conv2d)(const nnf_conv *d, int algo, const real *x, const real *weight, const real *bias,
                int act, real *y) {
     const int64_t size = d->n * d->k * d->oh * d->ow;
@@ -15,8 +24,9 @@ int FN(conv2d)(const nnf_conv *d, int algo, const real *x, const real *weight, c
         return NNF_OK;
     const bool slow = act == NNF_SIGMOID || act == NNF_TANH; /* one more pass over y */
     const nnf_activation in_tile = slow ? NNF_LINEAR : (nnf_activation)act;
-    (void)algo;
-    const int status = FN(conv_gemm_forward)(d, x, weight, bias, in_tile, y);
+    const int status = is_depthwise(d, algo)
+                           ? FN(depthwise_forward)(d, x, weight, bias, in_tile, y)
+                           : FN(conv_gemm_forward)(d, x, weight, bias, in_tile, y);
     if (status != NNF_OK || !slow)
         return status;
     return act == NNF_SIGMOID ? FN(sigmoid)(size, y, y) : FN(tanh)(size, y, y);
@@ -54,6 +64,11 @@ int FN(conv2d_backward)(const nnf_conv *d, int algo, const real *dy, const real 
     if (size == 0 || dx_size == 0)
         return NNF_OK;
     int status = NNF_OK;
+    if (is_depthwise(d, algo)) {
+        if (dx)
+            status = FN(depthwise_backward_input)(d, dy, weight, dx);
+        return status == NNF_OK ? FN(depthwise_backward_weight)(d, dy, x, dweight) : status;
+    }
     if (dx)
         status = d->groups == 1 && d->c <= FOLD_CHANNELS
                      ? FN(conv_fold_backward_input)(d, dy, weight, dx)

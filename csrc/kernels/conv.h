@@ -14,4 +14,10 @@ int FN(conv_gemm_backward_input)(const nnf_conv *d, const real *dy, const real *
 int FN(conv_fold_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
 int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight);
 
+/* groups == c: each channel is convolved with its own k / c kernels. act as above. */
+int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
+                          nnf_activation act, real *y);
+int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
+int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight);
+
 #endif

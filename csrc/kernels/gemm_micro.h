@@ -7,6 +7,7 @@
 #ifndef NNF_GEMM_MICRO_H
 #define NNF_GEMM_MICRO_H
 
+#include "activate.h"
 #include "gemm.h"
 
 typedef struct {
@@ -33,14 +34,6 @@ VINLINE void multiply(int rows, int64_t k, const real *restrict a, const real *r
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < NV; v++)
             out->sum[i][v] = sum[i][v];
-}
-
-VINLINE vec activate(vec x, nnf_activation act) {
-    if (act == NNF_RELU)
-        return vselect(x <= vzero(), vzero(), x);
-    if (act == NNF_LEAKY_RELU)
-        return vselect(x <= vzero(), x * vset1((real)NNF_LEAKY_SLOPE), x);
-    return x;
 }
 
 /* Finishes `rows` x `width` sums: adds what c holds and the biases, activates, writes c. */
