@@ -44,10 +44,13 @@ def write(files: Sequence[Path], out: Path) -> None:
     """Write the page about all results in `files` to `out`."""
     sections = []
     for file in files:
-        content = json.loads(file.read_text())
-        results = load(content)
+        try:
+            content = json.loads(file.read_text())
+            results = load(content)
+        except (OSError, ValueError) as error:
+            raise SystemExit(f"{file}: {error}") from None
         if not results:
-            raise SystemExit(f"{file}: holds no results of `python -m bench` or pytest-benchmark")
+            raise SystemExit(f"{file}: no results of `python -m bench` or pytest-benchmark in it")
         sections.append(section(file.name, describe(content), results))
     out.write_text(
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
