@@ -27,7 +27,9 @@ def log_softmax(x: Array, axis: SupportsIndex = -1) -> Array:
     _checks.floats(x=x)
     axis = _checks.axis(axis, x.ndim)
     shifted = _shifted(x, axis)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    total = np.sum(np.exp(shifted), axis=axis, keepdims=True)
+    with np.errstate(divide="ignore"):  # an axis of no elements
+        return shifted - np.log(total)
 
 
 def log_softmax_backward(dy: Array, y: Array, axis: SupportsIndex = -1) -> Array:
