@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import platform
+import re
 import subprocess
 import sys
 
@@ -68,6 +69,27 @@ def test_threads_from_the_environment(environment, expected, tmp_path):
         pytest.skip("built without OpenMP: always one thread")
     code = "import nnfast; print(nnfast.runtime.get_threads())"
     assert int(python(code, tmp_path, **environment)) == expected
+
+
+@needs_core
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({}, "5000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_waiting_threads_soon_sleep(environment, expected, tmp_path, monkeypatch):
+    if not any("libgomp" in path for path in runtime.openmp_runtimes()):
+        pytest.skip("this build does not use libgomp")
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    code = (
+        "import os, sys; sys.stderr = sys.stdout; os.dup2(1, 2); before = dict(os.environ); "
+        "import nnfast; print('unchanged:', dict(os.environ) == before)"
+    )
+    shown = python(code, tmp_path, OMP_DISPLAY_ENV="verbose", **environment)
+    assert "unchanged: True" in shown
+    counts = re.findall(r"GOMP_SPINCOUNT\s*=\s*'(\d+)'", shown)
+    assert counts, shown
+    assert counts == [expected] if expected else int(counts[0]) > 5000
 
 
 @needs_core
