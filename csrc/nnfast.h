@@ -33,6 +33,7 @@ typedef enum {
     NNF_CONV_GEMM,
     NNF_CONV_DEPTHWISE,
     NNF_CONV_WINOGRAD,
+    NNF_CONV_FOLD, /* as GEMM, but the input gradient for few channels */
 } nnf_conv_algo;
 
 /* x (n, c, h, w), weight (k, c / groups, kh, kw), y (n, k, oh, ow) */

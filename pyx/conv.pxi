@@ -1,6 +1,6 @@
 # conv.pxi: two-dimensional convolution.
 
-cdef tuple _ALGORITHMS = ("auto", "gemm", "depthwise")
+cdef tuple _ALGORITHMS = ("auto", "gemm", "depthwise", "winograd", "fold")
 
 
 cdef int check_algorithm(object algo, const nnf_conv *d) except -1:
@@ -12,6 +12,13 @@ cdef int check_algorithm(object algo, const nnf_conv *d) except -1:
     if algo == "depthwise" and d.groups != d.c:
         raise ValueError(f"algo 'depthwise' needs groups equal to the channels of x, {d.c}, "
                          f"got groups {d.groups}")
+    if algo == "fold" and d.groups != 1:
+        raise ValueError(f"algo 'fold' needs groups 1, got {d.groups}")
+    if algo == "winograd" and (d.kh, d.kw, d.stride_h, d.stride_w, d.dilation_h, d.dilation_w) != (
+            3, 3, 1, 1, 1, 1):
+        raise ValueError(f"algo 'winograd' needs a 3 x 3 weight, stride 1 and dilation 1, got "
+                         f"{(d.kh, d.kw)}, {(d.stride_h, d.stride_w)} and "
+                         f"{(d.dilation_h, d.dilation_w)}")
     return <int>_ALGORITHMS.index(algo)
 
 

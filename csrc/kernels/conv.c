@@ -5,16 +5,55 @@
  */
 #include "conv.h"
 
-/* Up to this many channels folding is the faster input gradient: 1.6 to 5 times at 8 to 1. */
-enum { FOLD_CHANNELS = 8 };
-
-/* Whether each channel goes by itself: where asked for, and where it pays (kernels that GEMM could
- * put side by side are few, and the frame is not mostly margin). */
-static bool is_depthwise(const nnf_conv *d, int algo) {
-    if (algo != NNF_CONV_AUTO)
-        return algo == NNF_CONV_DEPTHWISE;
+/* Each channel by itself, where the kernels that GEMM could put side by side are few and the frame
+ * is not mostly margin. */
+static bool depthwise_pays(const nnf_conv *d) {
     return d->groups == d->c && d->k <= 4 * d->c && d->stride_h <= 4 && d->stride_w <= 4 &&
            d->pad_h <= d->kh * d->dilation_h && d->pad_w <= d->kw * d->dilation_w;
+}
+
+/* Few channels do not pay for the transforms, and few outputs leave tiles half empty. float64 is
+ * asked for by those who want digits, of which Winograd costs one or two. */
+static bool winograd_pays(const nnf_conv *d) {
+    return NNF_DTYPE_BITS == 32 && d->kh == 3 && d->kw == 3 && d->stride_h == 1 &&
+           d->stride_w == 1 && d->dilation_h == 1 && d->dilation_w == 1 && d->c / d->groups >= 8 &&
+           d->k / d->groups >= 8 && d->oh >= 3 && d->ow >= 3;
+}
+
+/* Folding is the faster input gradient up to 8 channels: 1.6 times there, 5 times at one. */
+static bool fold_pays(const nnf_conv *d) { return d->groups == 1 && d->c <= 8; }
+
+static bool gemm_pays(const nnf_conv *d) {
+    (void)d;
+    return true;
+}
+
+typedef struct {
+    bool (*pays)(const nnf_conv *d);
+    int (*forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
+                   nnf_activation act, real *y);
+    int (*backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
+    int (*backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight);
+} algorithm;
+
+/* In the order of preference, which is that of nnf_conv_algo. */
+static const algorithm algorithms[] = {
+    [NNF_CONV_DEPTHWISE] = {depthwise_pays, FN(depthwise_forward), FN(depthwise_backward_input),
+                            FN(depthwise_backward_weight)},
+    [NNF_CONV_WINOGRAD] = {winograd_pays, FN(winograd_forward), FN(winograd_backward_input),
+                           FN(winograd_backward_weight)},
+    [NNF_CONV_FOLD] = {fold_pays, FN(conv_gemm_forward), FN(conv_fold_backward_input),
+                       FN(conv_gemm_backward_weight)},
+    [NNF_CONV_GEMM] = {gemm_pays, FN(conv_gemm_forward), FN(conv_gemm_backward_input),
+                       FN(conv_gemm_backward_weight)},
+};
+
+/* The first that pays; a forced one is the caller's word that it can. */
+static const algorithm *choose(const nnf_conv *d, int algo) {
+    if (algo == NNF_CONV_AUTO)
+        for (algo = NNF_CONV_AUTO + 1; !algorithms[algo].pays(d);)
+            algo++;
+    return &algorithms[algo];
 }
 
 int FN(conv2d)(const nnf_conv *d, int algo, const real *x, const real *weight, const real *bias,
@@ -24,9 +63,7 @@ int FN(conv2d)(const nnf_conv *d, int algo, const real *x, const real *weight, c
         return NNF_OK;
     const bool slow = act == NNF_SIGMOID || act == NNF_TANH; /* one more pass over y */
     const nnf_activation in_tile = slow ? NNF_LINEAR : (nnf_activation)act;
-    const int status = is_depthwise(d, algo)
-                           ? FN(depthwise_forward)(d, x, weight, bias, in_tile, y)
-                           : FN(conv_gemm_forward)(d, x, weight, bias, in_tile, y);
+    const int status = choose(d, algo)->forward(d, x, weight, bias, in_tile, y);
     if (status != NNF_OK || !slow)
         return status;
     return act == NNF_SIGMOID ? FN(sigmoid)(size, y, y) : FN(tanh)(size, y, y);
@@ -55,25 +92,14 @@ int FN(conv2d_backward)(const nnf_conv *d, int algo, const real *dy, const real 
                         const real *weight, real *dx, real *dweight, real *dbias) {
     const int64_t dx_size = d->n * d->c * d->h * d->w, size = d->n * d->k * d->oh * d->ow;
     const int64_t dweight_size = d->k * (d->c / d->groups) * d->kh * d->kw;
+    PARALLEL_FOR(k, d->k, 0.3 * (double)size, sum_channel(d, dy, k, dbias));
     if (size == 0 || dx_size == 0) { /* nothing was computed, so nothing depends on anything */
         memset(dweight, 0, (size_t)dweight_size * sizeof(real));
         if (dx)
             memset(dx, 0, (size_t)dx_size * sizeof(real));
-    }
-    PARALLEL_FOR(k, d->k, 0.3 * (double)size, sum_channel(d, dy, k, dbias));
-    if (size == 0 || dx_size == 0)
         return NNF_OK;
-    int status = NNF_OK;
-    if (is_depthwise(d, algo)) {
-        if (dx)
-            status = FN(depthwise_backward_input)(d, dy, weight, dx);
-        return status == NNF_OK ? FN(depthwise_backward_weight)(d, dy, x, dweight) : status;
     }
-    if (dx)
-        status = d->groups == 1 && d->c <= FOLD_CHANNELS
-                     ? FN(conv_fold_backward_input)(d, dy, weight, dx)
-                     : FN(conv_gemm_backward_input)(d, dy, weight, dx);
-    if (status == NNF_OK)
-        status = FN(conv_gemm_backward_weight)(d, dy, x, dweight);
-    return status;
+    const algorithm *const chosen = choose(d, algo);
+    const int status = dx ? chosen->backward_input(d, dy, weight, dx) : NNF_OK;
+    return status == NNF_OK ? chosen->backward_weight(d, dy, x, dweight) : status;
 }

@@ -32,9 +32,7 @@ typedef struct {
     int64_t image_tasks, pixel_tasks, row_tasks;
 } gathered_product;
 
-static bool is_dense(const gathered_product *g) {
-    return g->step_h == 1 && g->step_w == 1;
-}
+static bool is_dense(const gathered_product *g) { return g->step_h == 1 && g->step_w == 1; }
 
 static void choose_blocks(gathered_product *g) {
     const int64_t pixels = g->from.grid_h * g->from.grid_w;

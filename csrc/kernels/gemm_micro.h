@@ -14,8 +14,8 @@ typedef struct {
     vec sum[MR][NV];
 } tile;
 
-/* Element (i, p) of a is a[i * a_row + p * a_depth], row p of b starts at b[p * b_depth]. `rows`, and
- * the strides of packed panels, are constants wherever this is inlined. */
+/* Element (i, p) of a is a[i * a_row + p * a_depth], row p of b starts at b[p * b_depth]. `rows`,
+ * and the strides of packed panels, are constants wherever this is inlined. */
 VINLINE void multiply(int rows, int64_t k, const real *restrict a, int64_t a_row, int64_t a_depth,
                       const real *restrict b, int64_t b_depth, tile *out) {
     vec sum[MR][NV];
@@ -66,7 +66,7 @@ VINLINE void finish(int rows, int64_t width, const tile *t, const gemm_finish *f
 /* One tile: a constant row count lets the compiler keep all sums in registers. */
 #define NNF_TILE(rows)                                                                             \
     case rows:                                                                                     \
-        multiply(rows, k, a, 1, MR, b, NR, &t);                                                              \
+        multiply(rows, k, a, 1, MR, b, NR, &t);                                                    \
         finish(rows, width, &t, f, row, col_bias, c, ldc);                                         \
         break;
 static inline void gemm_tile(int64_t rows, int64_t width, int64_t k, const real *a, const real *b,

@@ -1,7 +1,7 @@
 /* winograd.c: 3x3 stride-1 convolutions by F(4x4, 3x3): a quarter of the multiplications.
  *
- * y (images, rows, oh, ow) = weight (rows, channels, 3, 3) * x (images, channels, h, w). Per block of
- * tiles: x is transformed to (36, tiles, channels); 36 products with the transformed weights
+ * y (images, rows, oh, ow) = weight (rows, channels, 3, 3) * x (images, channels, h, w). Per block
+ * of tiles: x is transformed to (36, tiles, channels); 36 products with the transformed weights
  * (36, panels, channels, NR) give (36, tiles, rows); those are transformed back, 4 x 4 outputs a
  * tile. The input gradient is the same with dy and the weights turned.
  */
@@ -52,7 +52,8 @@ static void transform_weights(const kernels *w, int64_t row, int64_t rows, int64
         }
 }
 
-/* products (tiles, row_lanes) = images (tiles, lanes) x weights (panels, channels, NR), one entry. */
+/* products (tiles, row_lanes) = images (tiles, lanes) x weights (panels, channels, NR), one entry.
+ */
 static void multiply_entry(const winograd *g, int64_t tiles, int64_t lanes, int64_t row_lanes,
                            const real *images, const real *weights, real *products) {
     const int64_t channels = g->from.channels;
@@ -77,8 +78,8 @@ static void multiply_entry(const winograd *g, int64_t tiles, int64_t lanes, int6
 }
 
 /* Writes pixels (4, 4) of VL rows where they belong: y[lane][i][j], as far as y reaches. */
-static void store_tile(const vec *pixels, int64_t lanes, int64_t height, int64_t width, int64_t plane,
-                       int64_t ow, real *y) {
+static void store_tile(const vec *pixels, int64_t lanes, int64_t height, int64_t width,
+                       int64_t plane, int64_t ow, real *y) {
     enum { TOGETHER = VL >= 4 ? VL / 4 : 1 }; /* rows of pixels that one transposition takes */
     if (VL >= 4 && height == 4 && width == 4) {
         for (int i = 0; i < 4; i += TOGETHER) {
@@ -127,7 +128,8 @@ static int run_block(const winograd *g, int64_t index) {
     const int64_t first = index * g->block_tiles, tiles = MIN(g->block_tiles, g->tiles - first);
     const int64_t channels = g->from.channels;
     const int64_t lanes = round_up(channels, VL), row_lanes = round_up(g->rows, NR);
-    const int64_t plane = winograd_plane(tiles, lanes), row_plane = winograd_plane(tiles, row_lanes);
+    const int64_t plane = winograd_plane(tiles, lanes),
+                  row_plane = winograd_plane(tiles, row_lanes);
     real *const band = alloc_reals(winograd_band_size(&g->from, tiles));
     real *const images = alloc_reals(ENTRIES * plane), *const products =
                                                            alloc_reals(ENTRIES * row_plane);
@@ -146,8 +148,8 @@ static int run_block(const winograd *g, int64_t index) {
     return ready ? NNF_OK : NNF_NO_MEMORY;
 }
 
-/* Tiles of a block: what a core's cache holds of (36, tiles, channels + rows), at least 8 MR so that
- * streaming the weights pays. */
+/* Tiles of a block: what a core's cache holds of (36, tiles, channels + rows), at least 8 MR so
+ * that streaming the weights pays. */
 static int64_t choose_block(int64_t channels, int64_t rows, int64_t tiles) {
     const int64_t cache = 384 * 1024 / (int64_t)sizeof(real);
     int64_t block = MAX(cache / (ENTRIES * (channels + rows)), 8 * MR);

@@ -1,4 +1,5 @@
-/* winograd_tiles.c: takes images (channels, height, width) into Winograd's domain (36, tiles, lanes).
+/* winograd_tiles.c: takes images (channels, height, width) into Winograd's domain (36, tiles,
+ * lanes).
  *
  * VL channels at a time, the rows that a run of tiles sees are copied, padded and with channels
  * innermost, into a band (rows, cols, VL); every tile is then loaded and stored by whole vectors.
@@ -27,7 +28,8 @@ static void interleave(const real *from, int64_t plane, int64_t channels, int64_
     }
 }
 
-/* band (rows, cols, VL): channels [channel, channel + VL) from pixel (top, left) on, zero outside. */
+/* band (rows, cols, VL): channels [channel, channel + VL) from pixel (top, left) on, zero outside.
+ */
 static void fill_band(const winograd_images *s, int64_t image, int64_t channel, int64_t top,
                       int64_t left, int64_t rows, int64_t cols, real *band) {
     const int64_t plane = s->height * s->width;

@@ -56,7 +56,8 @@ VINLINE void output_transposed_1d(const vec *in, int s, vec *out, int t) {
 VINLINE void weight_transposed_1d(const vec *in, int s, vec *out, int t) {
     const vec sixth = vset1((real)1 / 6), twentyfourth = vset1((real)1 / 24);
     const vec a = (in[s] + in[2 * s]) * sixth, b = (in[s] - in[2 * s]) * sixth;
-    const vec c = (in[3 * s] + in[4 * s]) * twentyfourth, d = (in[3 * s] - in[4 * s]) * twentyfourth;
+    const vec c = (in[3 * s] + in[4 * s]) * twentyfourth,
+              d = (in[3 * s] - in[4 * s]) * twentyfourth;
     out[0] = in[0] * (real)0.25 - a + c;
     out[t] = 2 * d - b;
     out[2 * t] = 4 * c - a + in[5 * s];

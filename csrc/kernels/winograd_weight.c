@@ -2,8 +2,8 @@
  *
  * dweight (rows, channels, 3, 3): per block of tiles x becomes (36, tiles, channels) and dy
  * (36, tiles, rows); their 36 products, summed over all tiles, are (36, channels, rows) and are
- * transformed back once. The tiles are cut into parts whose number depends on the shapes alone; each
- * part is summed by one thread, in order, and the parts are added in order.
+ * transformed back once. The tiles are cut into parts whose number depends on the shapes alone;
+ * each part is summed by one thread, in order, and the parts are added in order.
  */
 #include "conv.h"
 
@@ -119,8 +119,8 @@ int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *
     g.tiles = d->n * g.x.tiles_h * g.x.tiles_w;
     g.parts = choose_parts(g.tiles, part_size(&g));
     const int64_t cache = 512 * 1024 / (int64_t)sizeof(real);
-    g.block_tiles = MIN(MAX(cache / (ENTRIES * (g.lanes + g.row_lanes)), 32),
-                        ceil_div(g.tiles, g.parts));
+    g.block_tiles =
+        MIN(MAX(cache / (ENTRIES * (g.lanes + g.row_lanes)), 32), ceil_div(g.tiles, g.parts));
     g.sums = alloc_reals(g.parts * part_size(&g));
     if (!g.sums)
         return NNF_NO_MEMORY;
