@@ -27,13 +27,13 @@ typedef enum {
 /* What a loss returns of its samples' values; the mean is weighted. */
 typedef enum { NNF_NONE, NNF_SUM, NNF_MEAN } nnf_reduction;
 
-/* Which algorithm computes a convolution; AUTO asks the ordered table in kernels/conv.c. */
+/* Which algorithm computes a convolution. AUTO is the first that pays (kernels/conv.c). */
 typedef enum {
     NNF_CONV_AUTO,
+    NNF_CONV_DEPTHWISE, /* groups == c */
+    NNF_CONV_WINOGRAD,  /* 3 x 3 kernels, stride and dilation 1 */
+    NNF_CONV_FOLD,      /* groups == 1: as GEMM, but the input gradient */
     NNF_CONV_GEMM,
-    NNF_CONV_DEPTHWISE,
-    NNF_CONV_WINOGRAD,
-    NNF_CONV_FOLD, /* as GEMM, but the input gradient for few channels */
 } nnf_conv_algo;
 
 /* x (n, c, h, w), weight (k, c / groups, kh, kw), y (n, k, oh, ow) */

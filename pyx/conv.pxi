@@ -1,6 +1,6 @@
 # conv.pxi: two-dimensional convolution.
 
-cdef tuple _ALGORITHMS = ("auto", "gemm", "depthwise", "winograd", "fold")
+cdef tuple _ALGORITHMS = ("auto", "depthwise", "winograd", "fold", "gemm")
 
 
 cdef int check_algorithm(object algo, const nnf_conv *d) except -1:

@@ -9,7 +9,7 @@ from ._checks import ACTIVATIONS, Array, IntPair
 from .activation import apply
 from .im2col import Pair, fold, geometry, unfold
 
-ALGORITHMS = ("auto", "gemm", "depthwise", "winograd", "fold")
+ALGORITHMS = ("auto", "depthwise", "winograd", "fold", "gemm")
 
 
 def conv2d(
