@@ -1,8 +1,9 @@
 /* vecmath.h: exp, log, tanh and the logistic function on vec, branch-free.
  *
- * The largest error found is stated beside each, in units in the last place against long double,
- * over a sweep of 2^26 arguments that includes denormals (float32 / float64; with FMA, without).
- * All are exact or correct at 0, +-infinity and NaN, overflow to infinity and underflow gradually.
+ * The largest error found is stated beside each, float32 / float64, in units in the last place
+ * against long double, over 2^24 arguments each: dense where the function varies, random bits
+ * elsewhere, denormals included; with FMA and without. At 0, +-infinity and NaN all are exact; they
+ * overflow to infinity and underflow gradually. tests/test_vecmath.py holds them to it.
  */
 #ifndef NNF_VECMATH_H
 #define NNF_VECMATH_H
@@ -84,7 +85,7 @@ VINLINE vec vexp_reduced(vec x, vec *rounded) {
     return vfma(r * r, VPOLY(r, exp_poly), r);
 }
 
-/* e^x */
+/* e^x; 1.08 / 1.11 ulp */
 VINLINE vec vexp(vec x) {
     vec rounded;
     const vec p = vexp_reduced(vmin(vset1(EXP_HIGH), vmax(vset1(EXP_LOW), x)), &rounded);
@@ -93,7 +94,7 @@ VINLINE vec vexp(vec x) {
     return (1 + p) * vpow2(half) * vpow2(rounded - (half - ROUNDER));
 }
 
-/* tanh x = (e^2|x| - 1) / (e^2|x| + 1) with the sign of x */
+/* tanh x = (e^2|x| - 1) / (e^2|x| + 1) with the sign of x; 2.54 / 2.71 ulp */
 VINLINE vec vtanh(vec x) {
     vec rounded;
     const vec p = vexp_reduced(vmin(vset1(TANH_ONE), 2 * vabs(x)), &rounded);
@@ -102,13 +103,13 @@ VINLINE vec vtanh(vec x) {
     return vcopysign(expm1 / (expm1 + 2), x);
 }
 
-/* 1 / (1 + e^-x), from e^-|x|, which cannot overflow */
+/* 1 / (1 + e^-x), from e^-|x|, which cannot overflow; 2.37 / 2.37 ulp */
 VINLINE vec vsigmoid(vec x) {
     const vec e = vexp(-vabs(x));
     return vselect(x < 0, e, vset1(1)) / (1 + e);
 }
 
-/* ln x: x = 2^k m with sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f);
+/* ln x; 0.86 / 0.88 ulp. x = 2^k m with sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f);
  * ln(1 + f) = 2 atanh(s) = f - (f^2 / 2 - s (f^2 / 2 + s^2 P(s^2))) */
 VINLINE vec vlog(vec x) {
     const ivec small = x < (NNF_DTYPE_BITS == 32 ? (real)FLT_MIN : (real)DBL_MIN);
