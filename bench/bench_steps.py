@@ -1,9 +1,11 @@
 """pytest-benchmark suite: training steps, forward to optimizer."""
 
-from bench.rows import step_rows
+from typing import Any
+
+from bench.rows import Row, step_rows
 from bench.suite import parameters, run
 
 
 @parameters(step_rows())
-def bench_step(benchmark, row, what, peer):
+def bench_step(benchmark: Any, row: Row, what: str, peer: str) -> None:
     run(benchmark, row, what, peer)

@@ -95,7 +95,7 @@ def train(name: str, dtype: str, channels_last: bool) -> Call:
 
     def step() -> None:
         optimizer.zero_grad()
-        F.cross_entropy(model(x), target).backward()
+        torch.autograd.backward(F.cross_entropy(model(x), target))
         optimizer.step()
 
     return step
