@@ -42,9 +42,9 @@ def conv2d(
         ``groups=C`` is a depthwise convolution.
     activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
         Applied last; the slope of "leaky_relu" is 0.01.
-    algo : {"auto", "gemm", "depthwise"}
-        "auto" lets the shape decide, the others force an algorithm; "depthwise" needs
-        ``groups=C``.
+    algo : {"auto", "depthwise", "winograd", "fold", "gemm"}
+        "auto" lets the shape decide, the others force an algorithm: "depthwise" needs
+        ``groups=C``, "winograd" 3x3 kernels with stride and dilation 1, "fold" ``groups=1``.
 
     Returns
     -------
