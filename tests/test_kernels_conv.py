@@ -78,7 +78,6 @@ def test_whole_numbers_are_exact(case, algo, dtype):
 def test_error_is_bounded(case, algo, dtype):
     operand = operands(case, dtype, normal)
     exact = [np.float64(v) for v in operand]
-    x, weight, bias, dy = operand
 
     def results(module, values, **options):
         x, weight, bias, dy = values
@@ -112,6 +111,25 @@ def test_gradients_agree_with_finite_differences(case):
     assert_gradient(dweight, lambda v: forward(weight=v), weight, dy)
     assert_gradient(dbias, lambda v: forward(bias=v), bias, dy)
     assert native.conv2d_backward(dy, x, weight, **case.options, needs_dx=False)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("algo", "case"),
+    [
+        ("depthwise", cases.CONV[8]),
+        ("fold", cases.CONV[8]),
+        ("winograd", cases.CONV[3]),
+        ("winograd", cases.CONV[4]),
+        ("winograd", cases.CONV[6]),
+    ],
+)
+def test_an_algorithm_that_cannot_is_refused(algo, case):
+    x, weight, _, dy = operands(case, np.float32)
+    for module in (native, reference):
+        with pytest.raises(ValueError, match=f"algo '{algo}' needs"):
+            module.conv2d(x, weight, None, **case.options, algo=algo)
+        with pytest.raises(ValueError, match=f"algo '{algo}' needs"):
+            module.conv2d_backward(dy, x, weight, **case.options, algo=algo)
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
@@ -164,4 +182,6 @@ def test_any_geometry(data):
     x_shape = (draw(1, 3), groups * draw(1, 3), size[0] + draw(0, 19), size[1] + draw(0, 19))
     weight_shape = (groups * draw(1, 9), x_shape[1] // groups, *kernel)
     case = cases.Conv(x_shape, weight_shape, stride, padding, dilation, groups)
-    test_whole_numbers_are_exact(case, "fold" if groups == 1 else "gemm", data.draw(st.sampled_from(cases.DTYPES)))
+    test_whole_numbers_are_exact(
+        case, "fold" if groups == 1 else "gemm", data.draw(st.sampled_from(cases.DTYPES))
+    )

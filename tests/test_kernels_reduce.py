@@ -78,7 +78,8 @@ def test_nan_and_infinity(dtype: type, axis: int | None) -> None:
 @pytest.mark.parametrize("axis", [0, 1])
 def test_no_less_accurate_than_numpy(dtype: type, axis: int) -> None:
     """Errors are a matter of luck: their root mean square over 300 sums has to be as good."""
-    x = (np.random.default_rng(0).random((300, 10000) if axis else (10000, 300)) + 0.1).astype(dtype)
+    shape = (300, 10000) if axis else (10000, 300)
+    x = (np.random.default_rng(0).random(shape) + 0.1).astype(dtype)
     exact = x.astype(np.longdouble).sum(axis=axis)
     ours = np.sqrt(np.mean((core.reduce_sum(x, axis) - exact) ** 2))
     numpys = np.sqrt(np.mean((x.sum(axis=axis) - exact) ** 2))

@@ -43,8 +43,11 @@ def conv2d(
     activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
         Applied last; the slope of "leaky_relu" is 0.01.
     algo : {"auto", "depthwise", "winograd", "fold", "gemm"}
-        "auto" lets the shape decide, the others force an algorithm: "depthwise" needs
-        ``groups=C``, "winograd" 3x3 kernels with stride and dilation 1, "fold" ``groups=1``.
+        "auto" takes the first that pays, the others force an algorithm. "depthwise" needs
+        ``groups=C``; "winograd" 3 x 3 kernels, stride and dilation 1; "fold" (an input gradient
+        for few channels) ``groups=1``. Only "winograd" is less exact, and carries a NaN or
+        infinity to the neighbours in its tile of 4 x 4 outputs; "auto" takes it for float32 with
+        8 channels or more.
 
     Returns
     -------
@@ -62,7 +65,8 @@ def conv2d(
     References
     ----------
     LeCun et al., "Gradient-based learning applied to document recognition", 1998; dilation: Yu
-    and Koltun, "Multi-scale context aggregation by dilated convolutions", 2016.
+    and Koltun, "Multi-scale context aggregation by dilated convolutions", 2016; "winograd": Lavin
+    and Gray, "Fast algorithms for convolutional neural networks", 2016.
     """
     x, weight, bias = many(("x", "weight", "bias"), x, weight, bias)
     return active().conv2d(x, weight, bias, stride, padding, dilation, groups, activation, algo)

@@ -103,6 +103,8 @@ def _check(
     c, o = x.shape[1], weight.shape[0]
     if algo == "depthwise" and groups != c:
         raise ValueError(f"algo 'depthwise' needs groups={c}, the channels of x, got {groups}")
+    if algo == "fold" and groups != 1:
+        raise ValueError(f"algo 'fold' needs groups=1, got {groups}")
     if c % groups or o % groups:
         raise ValueError(
             f"groups must divide the input and output channels, {c} and {o}, got {groups}"
@@ -112,4 +114,10 @@ def _check(
             f"weight must have shape (out, {c // groups}, kh, kw) to fit x of shape {x.shape} "
             f"in groups={groups}, got {weight.shape}"
         )
-    return groups, geometry(x.shape, weight.shape[2:], stride, padding, dilation, "weight")
+    window = geometry(x.shape, weight.shape[2:], stride, padding, dilation, "weight")
+    if algo == "winograd" and window[:2] + window[3:4] != ((3, 3), (1, 1), (1, 1)):
+        raise ValueError(
+            f"algo 'winograd' needs a 3 x 3 weight, stride 1 and dilation 1, "
+            f"got {weight.shape[2:]}, {stride} and {dilation}"
+        )
+    return groups, window
