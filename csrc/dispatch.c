@@ -23,14 +23,14 @@ typedef struct {
     int (*supported)(void);
 } isa;
 
-static int supports_baseline(void) {
-    return 1;
-}
+/* The build may leave an ISA out. */
+#define MAYBE_UNUSED __attribute__((unused))
+MAYBE_UNUSED static int supports_baseline(void) { return 1; }
 #ifdef __x86_64__
-static int supports_avx2(void) {
+MAYBE_UNUSED static int supports_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
-static int supports_avx512(void) {
+MAYBE_UNUSED static int supports_avx512(void) {
     return supports_avx2() && __builtin_cpu_supports("avx512f") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl");
@@ -64,15 +64,9 @@ static const isa *current(void) {
     return chosen;
 }
 
-const char *nnf_isa(void) {
-    return current()->name;
-}
-int nnf_isa_count(void) {
-    return ISA_COUNT;
-}
-const char *nnf_isa_name(int index) {
-    return isas[index].name;
-}
+const char *nnf_isa(void) { return current()->name; }
+int nnf_isa_count(void) { return ISA_COUNT; }
+const char *nnf_isa_name(int index) { return isas[index].name; }
 
 #define real void
 #define KERNEL(name, params, args)                                                                 \

@@ -51,22 +51,12 @@ enum { VL = VBYTES / sizeof(real) };
 #define NNF_NATIVE(op) NNF_ARM_SUFFIX(v##op##q)
 #endif
 
-VINLINE vec vload(const real *p) {
-    return *(const vec_mem *)p;
-}
-VINLINE void vstore(real *p, vec v) {
-    *(vec_mem *)p = v;
-}
+VINLINE vec vload(const real *p) { return *(const vec_mem *)p; }
+VINLINE void vstore(real *p, vec v) { *(vec_mem *)p = v; }
 /* x - 0 keeps the sign of a zero, x + 0 would not. */
-VINLINE vec vset1(real x) {
-    return x - (vec){0};
-}
-VINLINE ivec viset1(ireal x) {
-    return x - (ivec){0};
-}
-VINLINE vec vzero(void) {
-    return (vec){0};
-}
+VINLINE vec vset1(real x) { return x - (vec){0}; }
+VINLINE ivec viset1(ireal x) { return x - (ivec){0}; }
+VINLINE vec vzero(void) { return (vec){0}; }
 
 /* All bits set in the first n <= VL lanes. */
 VINLINE ivec vfirst(int64_t n) {
@@ -93,12 +83,8 @@ VINLINE void vstore_part(real *p, vec v, int64_t n) {
         p[i] = v[i];
 }
 
-VINLINE vec vfma(vec a, vec b, vec c) {
-    return a * b + c;
-}
-VINLINE vec vselect(ivec mask, vec a, vec b) {
-    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
-}
+VINLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
+VINLINE vec vselect(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
 /* The first n elements, n of any size; lanes beyond them hold `fill`. */
 VINLINE vec vload_or(const real *p, int64_t n, vec fill) {
     return n >= VL ? vload(p) : vselect(vfirst(n), vload_part(p, n), fill);
@@ -109,9 +95,7 @@ VINLINE void vstore_upto(real *p, vec v, int64_t n) {
     else
         vstore_part(p, v, n);
 }
-VINLINE vec vabs(vec a) {
-    return (vec)((ivec)a & ~(ivec)vset1((real)-0.0));
-}
+VINLINE vec vabs(vec a) { return (vec)((ivec)a & ~(ivec)vset1((real)-0.0)); }
 VINLINE vec vcopysign(vec magnitude, vec sign) {
     const ivec bit = (ivec)vset1((real)-0.0);
     return (vec)(((ivec)magnitude & ~bit) | ((ivec)sign & bit));
@@ -120,24 +104,14 @@ VINLINE vec vcopysign(vec magnitude, vec sign) {
 /* vmax(a, b) and vmin(a, b) give b where either is NaN (as x86 does), so vmax(floor, x) keeps x's
  * NaN. vsqrt is correctly rounded. */
 #if defined(NNF_NATIVE) && !defined(__ARM_NEON)
-VINLINE vec vmax(vec a, vec b) {
-    return (vec)NNF_NATIVE(max)(a, b);
-}
-VINLINE vec vmin(vec a, vec b) {
-    return (vec)NNF_NATIVE(min)(a, b);
-}
+VINLINE vec vmax(vec a, vec b) { return (vec)NNF_NATIVE(max)(a, b); }
+VINLINE vec vmin(vec a, vec b) { return (vec)NNF_NATIVE(min)(a, b); }
 #else
-VINLINE vec vmax(vec a, vec b) {
-    return vselect(a > b, a, b);
-}
-VINLINE vec vmin(vec a, vec b) {
-    return vselect(a < b, a, b);
-}
+VINLINE vec vmax(vec a, vec b) { return vselect(a > b, a, b); }
+VINLINE vec vmin(vec a, vec b) { return vselect(a < b, a, b); }
 #endif
 #if defined(NNF_NATIVE)
-VINLINE vec vsqrt(vec a) {
-    return (vec)NNF_NATIVE(sqrt)(a);
-}
+VINLINE vec vsqrt(vec a) { return (vec)NNF_NATIVE(sqrt)(a); }
 #else
 VINLINE vec vsqrt(vec a) {
     for (int i = 0; i < VL; i++)
@@ -174,18 +148,10 @@ VINLINE vec vsqrt(vec a) {
 #define NNF_LOW  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define NNF_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #endif
-VINLINE vec veven(vec a, vec b) {
-    return NNF_LANES(a, b, NNF_EVEN);
-}
-VINLINE vec vodd(vec a, vec b) {
-    return NNF_LANES(a, b, NNF_ODD);
-}
-VINLINE vec vzip_low(vec a, vec b) {
-    return NNF_LANES(a, b, NNF_LOW);
-}
-VINLINE vec vzip_high(vec a, vec b) {
-    return NNF_LANES(a, b, NNF_HIGH);
-}
+VINLINE vec veven(vec a, vec b) { return NNF_LANES(a, b, NNF_EVEN); }
+VINLINE vec vodd(vec a, vec b) { return NNF_LANES(a, b, NNF_ODD); }
+VINLINE vec vzip_low(vec a, vec b) { return NNF_LANES(a, b, NNF_LOW); }
+VINLINE vec vzip_high(vec a, vec b) { return NNF_LANES(a, b, NNF_HIGH); }
 
 /* VL elements of every stride-th real from p; reads up to p + VL * stride. */
 VINLINE vec vload_strided(const real *p, int64_t stride) {
@@ -266,43 +232,13 @@ VINLINE real vmax_lane(vec v) {
     return lane[0];
 }
 
-/* vzip_lo and vzip_hi interleave the lower and the upper halves: a0 b0 a1 b1 ... */
-#define NNF_ZIP_LO_2  0, 2
-#define NNF_ZIP_HI_2  1, 3
-#define NNF_ZIP_LO_4  0, 4, 1, 5
-#define NNF_ZIP_HI_4  2, 6, 3, 7
-#define NNF_ZIP_LO_8  0, 8, 1, 9, 2, 10, 3, 11
-#define NNF_ZIP_HI_8  4, 12, 5, 13, 6, 14, 7, 15
-#define NNF_ZIP_LO_16 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define NNF_ZIP_HI_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#if VBYTES * 8 / NNF_DTYPE_BITS == 2
-#define NNF_ZIP(half) NNF_ZIP_##half##_2
-#elif VBYTES * 8 / NNF_DTYPE_BITS == 4
-#define NNF_ZIP(half) NNF_ZIP_##half##_4
-#elif VBYTES * 8 / NNF_DTYPE_BITS == 8
-#define NNF_ZIP(half) NNF_ZIP_##half##_8
-#else
-#define NNF_ZIP(half) NNF_ZIP_##half##_16
-#endif
-#if defined(__clang__)
-#define NNF_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define NNF_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
-#endif
-VINLINE vec vzip_lo(vec a, vec b) {
-    return NNF_SHUFFLE(a, b, NNF_ZIP(LO));
-}
-VINLINE vec vzip_hi(vec a, vec b) {
-    return NNF_SHUFFLE(a, b, NNF_ZIP(HI));
-}
-
 /* Transposes VL vectors in place: log2(VL) rounds of interleaving row i with row i + VL / 2. */
 VINLINE void vtranspose(vec v[VL]) {
     vec t[VL];
     for (int round = 1; round < VL; round *= 2) {
         for (int i = 0; i < VL / 2; i++) {
-            t[2 * i] = vzip_lo(v[i], v[i + VL / 2]);
-            t[2 * i + 1] = vzip_hi(v[i], v[i + VL / 2]);
+            t[2 * i] = vzip_low(v[i], v[i + VL / 2]);
+            t[2 * i + 1] = vzip_high(v[i], v[i + VL / 2]);
         }
         for (int i = 0; i < VL; i++)
             v[i] = t[i];
@@ -317,27 +253,19 @@ typedef uint32_t u32vec __attribute__((vector_size(VBYTES)));
 VINLINE u64vec vmul_low32(u64vec a, u64vec b) {
     return (u64vec)_mm512_mul_epu32((__m512i)a, (__m512i)b);
 }
-VINLINE u64vec vreverse32(u64vec a) {
-    return (u64vec)_mm512_shuffle_epi32((__m512i)a, 0x1B);
-}
+VINLINE u64vec vreverse32(u64vec a) { return (u64vec)_mm512_shuffle_epi32((__m512i)a, 0x1B); }
 #elif defined(__AVX2__)
 VINLINE u64vec vmul_low32(u64vec a, u64vec b) {
     return (u64vec)_mm256_mul_epu32((__m256i)a, (__m256i)b);
 }
-VINLINE u64vec vreverse32(u64vec a) {
-    return (u64vec)_mm256_shuffle_epi32((__m256i)a, 0x1B);
-}
+VINLINE u64vec vreverse32(u64vec a) { return (u64vec)_mm256_shuffle_epi32((__m256i)a, 0x1B); }
 #elif defined(__SSE2__)
 VINLINE u64vec vmul_low32(u64vec a, u64vec b) {
     return (u64vec)_mm_mul_epu32((__m128i)a, (__m128i)b);
 }
-VINLINE u64vec vreverse32(u64vec a) {
-    return (u64vec)_mm_shuffle_epi32((__m128i)a, 0x1B);
-}
+VINLINE u64vec vreverse32(u64vec a) { return (u64vec)_mm_shuffle_epi32((__m128i)a, 0x1B); }
 #else
-VINLINE u64vec vmul_low32(u64vec a, u64vec b) {
-    return (a & UINT32_MAX) * (b & UINT32_MAX);
-}
+VINLINE u64vec vmul_low32(u64vec a, u64vec b) { return (a & UINT32_MAX) * (b & UINT32_MAX); }
 VINLINE u64vec vreverse32(u64vec a) {
     u64vec r;
     for (int i = 0; i < VBYTES / 8; i++)

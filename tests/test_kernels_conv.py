@@ -10,9 +10,8 @@ from numeric import assert_bound, assert_gradient, integers, normal
 from nnfast import _core as native
 from nnfast import reference
 
-# The bound of each algorithm on |error| / (eps |A|.|B|). Winograd adds and subtracts neighbouring
-# pixels, so that the error of a tile is that of its largest sum of products.
-BOUND = {"gemm": 8, "depthwise": 8, "fold": 8, "winograd": 256, "auto": 256}
+# The bound of each algorithm on |error| / (eps |A|.|B|).
+BOUND = {"gemm": 8, "depthwise": 8, "fold": 8, "winograd": 64, "auto": 64}
 EXACT = ("gemm", "depthwise", "fold")
 # More than one block of pixels, of channels, of rows, of images.
 BLOCKS = [
@@ -85,6 +84,14 @@ def test_error_is_bounded(case, algo, dtype):
         return y, *module.conv2d_backward(dy, x, weight, **case.options, **options)
 
     magnitudes = results(reference, [np.abs(v) for v in exact])
+    if algo in ("winograd", "auto"):
+        # It adds and subtracts the sums of neighbouring pixels and taps: the largest counts.
+        magnitudes = [
+            np.broadcast_to(v.max(axis=(2, 3), keepdims=True, initial=0), v.shape)
+            if v.ndim == 4
+            else v
+            for v in magnitudes
+        ]
     for ours, expected, magnitude in zip(
         results(native, operand, algo=algo), results(reference, exact), magnitudes, strict=True
     ):

@@ -7,9 +7,7 @@
 #include "sum.h"
 
 /* Planes a task handles, each of `size` elements: enough to be worth taking. */
-static int64_t planes_per_task(int64_t size) {
-    return MAX(1, NNF_CHUNK / MAX(size, 1));
-}
+static int64_t planes_per_task(int64_t size) { return MAX(1, NNF_CHUNK / MAX(size, 1)); }
 
 /* PLANES(plane, p, ns, body): body for every plane, ns nanoseconds per input element. */
 #define PLANES(plane, count, size, ns, ...)                                                        \
@@ -179,11 +177,15 @@ static bool are_quads(const nnf_pool *p) {
 
 /* Indices of one plane: whether one is no position in the window. */
 static bool bad_indices(const nnf_pool *p, const uint8_t *index8, const int32_t *index32) {
-    const int64_t taps = p->kh * p->kw, last = MIN(taps, 256) - 1;
-    bool bad = false;
-    for (int64_t i = 0; i < p->oh * p->ow; i++)
-        bad |= index8 ? index8[i] > (uint8_t)last : index32[i] < 0 || index32[i] >= taps;
-    return bad;
+    const int64_t size = p->oh * p->ow, taps = p->kh * p->kw;
+    uint32_t largest = 0; /* a negative index is a large one */
+    if (index8)
+        for (int64_t i = 0; i < size; i++)
+            largest = MAX(largest, index8[i]);
+    else
+        for (int64_t i = 0; i < size; i++)
+            largest = MAX(largest, (uint32_t)index32[i]);
+    return size > 0 && largest >= taps;
 }
 
 static void scatter_plane(const nnf_pool *p, const int64_t *offset, const real *dy,
