@@ -44,6 +44,7 @@ def learning_curve(
     left.set_xlabel("epoch")
     left.set_ylabel("test accuracy (%)", color=_BLUE)
     right.set_ylabel("training loss", color=_ORANGE)
+    left.margins(y=0.12)  # room for the number at the end of the curve
     right.set_ylim(bottom=0)
     left.xaxis.get_major_locator().set_params(integer=True)
     left.grid(color="#e4e6ea", linewidth=0.8)
@@ -54,7 +55,7 @@ def learning_curve(
     left.annotate(
         f"{last:.1f} %",
         (len(losses), last),
-        xytext=(0, -16),
+        xytext=(0, 7),
         textcoords="offset points",
         ha="right",
         color=_BLUE,

@@ -79,13 +79,8 @@ def speed_table(rows: list[speed.Row], backends: list[str]) -> None:
     for row in rows:
         if row is rows[-1]:
             say()
-        numbers = "".join(f"{_milliseconds(row.seconds[b]):>10}" for b in backends)
+        numbers = "".join(f"{1e3 * row.seconds[b]:10.3f}" for b in backends)
         say(f"  {row.name:<24}{numbers}" + (f"{row.ratio:>8.1f} x" if both else ""))
-
-
-def _milliseconds(seconds: float) -> str:
-    value = 1e3 * seconds
-    return f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
 
 def charts(paths: list[Path] | None, out: Path) -> None:
