@@ -1,43 +1,55 @@
-/* pool.c: maximum and mean of windows, mean of planes:
+/* pool.c: maximum and mean of windows, mean of planes; the way back is in pool_backward.c.
  * x (n, c, h, w), y and index (n, c, oh, ow); a plane is one (h, w) or (oh, ow).
  *
  * A task owns some planes of what it writes. Windows of neighbouring columns are computed VL at a
  * time; the last such vector of a row may run over into the next rows of its plane, which are
  * written afterwards. What has no room for that is done window by window. */
+#include "pool.h"
+
 #include "sum.h"
 
-/* Planes a task handles, each of `size` elements: enough to be worth taking. */
-static int64_t planes_per_task(int64_t size) { return MAX(1, NNF_CHUNK / MAX(size, 1)); }
+/* Columns [begin, end) of output row oh that can be done in vectors: those whose reads stay in the
+ * plane of x and whose writes stay in the plane of y. Rows [top, bottom) of the windows lie in the
+ * image. */
+typedef struct {
+    int64_t top, bottom, begin, end;
+} span;
 
-/* PLANES(plane, p, ns, body): body for every plane, ns nanoseconds per input element. */
-#define PLANES(plane, count, size, ns, ...)                                                        \
-    do {                                                                                           \
-        const int64_t planes_ = (count), group_ = planes_per_task(size);                           \
-        PARALLEL_FOR(task_, ceil_div(planes_, group_), (ns) * (double)planes_ * (double)(size), {  \
-            for (int64_t plane = task_ * group_; plane < MIN((task_ + 1) * group_, planes_);       \
-                 plane++) {                                                                        \
-                __VA_ARGS__;                                                                       \
-            }                                                                                      \
-        });                                                                                        \
-    } while (0)
-
-/* Columns lo .. hi of the output have their windows inside the image from left to right. */
-static void inside_columns(const nnf_pool *p, int64_t *lo, int64_t *hi) {
-    const int64_t room = p->w + p->pad_w - p->kw;
-    *lo = MIN(ceil_div(p->pad_w, p->stride_w), p->ow);
-    *hi = room < 0 ? *lo : MAX(*lo, MIN(room / p->stride_w + 1, p->ow));
+static span find_span(const nnf_pool *p, int64_t oh) {
+    const int64_t ih = oh * p->stride_h - p->pad_h;
+    span s = {MAX(0, -ih), MIN(p->kh, p->h - ih), 0, 0};
+    const int64_t first_row = (ih + s.top) * p->w, last_row = (ih + s.bottom - 1) * p->w;
+    if (first_row < p->pad_w) /* the plane's first row: no reading to the left of it */
+        s.begin = MIN(p->ow, ceil_div(p->pad_w, p->stride_w));
+    /* a vector at ow reads up to element last_row + (ow + VL) * stride - pad + kw - 1 */
+    const int64_t readable = p->h * p->w - last_row + p->pad_w - (p->kw - 1);
+    const int64_t from_reads = readable < 0 ? -1 : readable / p->stride_w - VL;
+    const int64_t last = MIN(from_reads, (p->oh - oh) * p->ow - VL);
+    if (p->w > 1 << 30) /* columns have to fit the integer lanes */
+        s.begin = s.end = 0;
+    else
+        s.end = last < s.begin ? s.begin : MIN(p->ow, s.begin + round_up(last - s.begin + 1, VL));
+    return s;
 }
 
-/* The vectors of output row oh that may be computed: how many columns from lo on. */
-static int64_t vector_columns(const nnf_pool *p, int64_t oh, int64_t bottom, int64_t lo,
-                              int64_t hi) {
-    const int64_t last_row = oh * p->stride_h - p->pad_h + bottom - 1;
-    /* reading: (last_row, ow * stride - pad + kw - 1 + VL * stride) must be within the plane */
-    const int64_t readable = p->h * p->w - last_row * p->w + p->pad_w - (p->kw - 1);
-    const int64_t from_reads = readable < 0 ? 0 : readable / p->stride_w - VL;
-    const int64_t from_writes = (p->oh - oh) * p->ow - VL;
-    const int64_t last = MIN(from_reads, from_writes); /* the last column a vector may start at */
-    return last < lo ? 0 : MIN(hi - lo, round_up(last - lo + 1, VL));
+/* Whether a vector's windows, those below ow >= p->ow aside, lie inside from left to right. */
+VINLINE bool is_inside(const nnf_pool *p, int64_t ow, int64_t kw, int64_t stride) {
+    const int64_t last = MIN(ow + VL, p->ow) - 1;
+    return ow * stride >= p->pad_w && last * stride - p->pad_w + kw <= p->w;
+}
+
+/* VL reals, stride apart, in the order vunmix() undoes. */
+VINLINE vec load_lanes(const real *p, int64_t stride) {
+    return stride == 2 ? veven_mixed(vload(p), vload(p + VL)) : vload_strided(p, stride);
+}
+VINLINE vec order_lanes(vec v, int64_t stride) { return stride == 2 ? vunmix(v) : v; }
+
+/* The column of each lane's window, the first one's being 0, in the order of load_lanes. */
+VINLINE ivec lane_columns(int64_t stride) {
+    ireal column[2 * VL];
+    for (int i = 0; i < 2 * VL; i++)
+        column[i] = (ireal)(stride == 2 ? i : i * stride);
+    return (ivec)load_lanes((const real *)column, stride == 2 ? 2 : 1);
 }
 
 typedef struct {
@@ -68,37 +80,48 @@ static void max_window(const nnf_pool *p, int64_t oh, int64_t ow, const real *x,
         to.index32[oh * p->ow + ow] = (int32_t)at;
 }
 
-/* VL neighbouring windows whose rows top .. bottom lie in the image; x is at the first one's first
- * pixel. */
-VINLINE void max_vector(const real *x, int64_t width, int64_t top, int64_t bottom, int64_t kw,
-                        int64_t stride, vec *best, ivec *at) {
-    *best = vload_strided(x + top * width, stride);
-    *at = viset1((ireal)(top * kw));
+/* VL neighbouring windows, their rows [top, bottom) in the image; x is at the first one's first
+ * pixel. If not inside, pixels of a lane out of [0, width) count as -inf: `column` is the lanes'
+ * first pixel's. */
+VINLINE void max_vector(bool inside, const real *x, int64_t width, ivec column, int64_t top,
+                        int64_t bottom, int64_t kw, int64_t stride, vec *best, ivec *at) {
+    const vec lowest = vset1((real)-INFINITY);
+    const ivec left = column < 0;
+    *best = inside ? load_lanes(x + top * width, stride) : lowest;
+    *at = viset1((ireal)(top * kw)) - (inside ? viset1(0) : left & column);
     for (int64_t i = top; i < bottom; i++)
-        for (int64_t j = i == top; j < kw; j++) {
-            const vec value = vload_strided(x + i * width + j, stride);
+        for (int64_t j = inside && i == top; j < kw; j++) {
+            vec value = load_lanes(x + i * width + j, stride);
+            if (!inside) {
+                const ivec pixel = column + viset1((ireal)j);
+                value = vselect((pixel >= 0) & (pixel < viset1((ireal)width)), value, lowest);
+            }
             const ivec better = ~(value <= *best) & (*best == *best);
             *best = vselect(better, value, *best);
-            *at = (better & viset1((ireal)(i * kw + j))) | (~better & *at);
+            *at = (ivec)vselect(better, (vec)viset1((ireal)(i * kw + j)), (vec)*at);
         }
+    *best = order_lanes(*best, stride);
+    *at = (ivec)order_lanes((vec)*at, stride);
 }
 
 VINLINE void max_plane(const nnf_pool *p, const real *x, max_result to, int64_t kh, int64_t kw,
                        int64_t stride) {
-    int64_t lo, hi;
-    inside_columns(p, &lo, &hi);
+    const ivec columns = lane_columns(stride);
     for (int64_t oh = 0; oh < p->oh; oh++) {
-        const int64_t ih = oh * p->stride_h - p->pad_h;
-        const int64_t top = MAX(0, -ih), bottom = MIN(kh, p->h - ih);
-        const int64_t stop = lo + vector_columns(p, oh, bottom, lo, hi);
-        const real *row = x + ih * p->w - p->pad_w;
-        for (int64_t ow = lo; ow < stop; ow += VL) {
+        const span s = find_span(p, oh);
+        const real *row = x + (oh * p->stride_h - p->pad_h) * p->w - p->pad_w;
+        for (int64_t ow = s.begin; ow < s.end; ow += VL) {
+            const ivec column = columns + viset1((ireal)(ow * stride - p->pad_w));
             vec best;
             ivec at;
-            if (bottom - top == kh) /* constant bounds, for a constant kh */
-                max_vector(row + ow * stride, p->w, 0, kh, kw, stride, &best, &at);
-            else
-                max_vector(row + ow * stride, p->w, top, bottom, kw, stride, &best, &at);
+            if (!is_inside(p, ow, kw, stride))
+                max_vector(false, row + ow * stride, p->w, column, s.top, s.bottom, kw, stride,
+                           &best, &at);
+            else if (s.bottom - s.top < kh)
+                max_vector(true, row + ow * stride, p->w, column, s.top, s.bottom, kw, stride,
+                           &best, &at);
+            else /* constant bounds, for a constant kh */
+                max_vector(true, row + ow * stride, p->w, column, 0, kh, kw, stride, &best, &at);
             vstore(to.y + oh * p->ow + ow, best);
             if (to.index8)
                 vstore_bytes(to.index8 + oh * p->ow + ow, at);
@@ -106,9 +129,9 @@ VINLINE void max_plane(const nnf_pool *p, const real *x, max_result to, int64_t 
                 for (int i = 0; i < VL; i++)
                     to.index32[oh * p->ow + ow + i] = (int32_t)at[i];
         }
-        for (int64_t ow = 0; ow < lo; ow++)
+        for (int64_t ow = 0; ow < s.begin; ow++)
             max_window(p, oh, ow, x, to);
-        for (int64_t ow = stop; ow < p->ow; ow++)
+        for (int64_t ow = s.end; ow < p->ow; ow++)
             max_window(p, oh, ow, x, to);
     }
 }
@@ -135,104 +158,6 @@ int FN(max_pool2d)(const nnf_pool *p, const real *x, real *y, uint8_t *index8, i
     return NNF_OK;
 }
 
-/* Backward. Pixels get the gradients of their windows in ascending order of the tap, as in the
- * twin: from the last window to the first. */
-
-/* 2x2 windows side by side, every pixel in at most one: dy goes to the position in `index`, or to
- * all four (index NULL) divided by four. */
-static void spread_quads(const nnf_pool *p, const real *dy, const uint8_t *index, real *dx) {
-    for (int64_t ih = 0; ih < 2 * p->oh; ih++) {
-        const real *from = dy + ih / 2 * p->ow;
-        const uint8_t *at = index ? index + ih / 2 * p->ow : NULL;
-        const ireal left = ih % 2 * 2;
-        real *to = dx + ih * p->w;
-        const int64_t from_reads = (p->oh - ih / 2) * p->ow - VL;
-        const int64_t from_writes = ((p->h - ih) * p->w - 2 * VL) / 2;
-        int64_t ow = 0;
-        for (; ow < p->ow && ow <= MIN(from_reads, from_writes); ow += VL) {
-            vec a = vload(from + ow) * (real)0.25, b = a;
-            if (at) {
-                const ivec position = vload_bytes(at + ow);
-                a = (vec)((ivec)vload(from + ow) & (position == viset1(left)));
-                b = (vec)((ivec)vload(from + ow) & (position == viset1(left + 1)));
-            }
-            vstore(to + 2 * ow, vzip_low(a, b));
-            vstore(to + 2 * ow + VL, vzip_high(a, b));
-        }
-        for (; ow < p->ow; ow++) {
-            to[2 * ow] = !at ? from[ow] / 4 : at[ow] == left ? from[ow] : 0;
-            to[2 * ow + 1] = !at ? from[ow] / 4 : at[ow] == left + 1 ? from[ow] : 0;
-        }
-        for (int64_t iw = 2 * p->ow; iw < p->w; iw++)
-            to[iw] = 0;
-    }
-    for (int64_t i = 2 * p->oh * p->w; i < p->h * p->w; i++)
-        dx[i] = 0;
-}
-
-static bool are_quads(const nnf_pool *p) {
-    return p->kh == 2 && p->kw == 2 && p->stride_h == 2 && p->stride_w == 2 && !p->pad_h &&
-           !p->pad_w;
-}
-
-/* Indices of one plane: whether one is no position in the window. */
-static bool bad_indices(const nnf_pool *p, const uint8_t *index8, const int32_t *index32) {
-    const int64_t size = p->oh * p->ow, taps = p->kh * p->kw;
-    uint32_t largest = 0; /* a negative index is a large one */
-    if (index8)
-        for (int64_t i = 0; i < size; i++)
-            largest = MAX(largest, index8[i]);
-    else
-        for (int64_t i = 0; i < size; i++)
-            largest = MAX(largest, (uint32_t)index32[i]);
-    return size > 0 && largest >= taps;
-}
-
-static void scatter_plane(const nnf_pool *p, const int64_t *offset, const real *dy,
-                          const uint8_t *index8, const int32_t *index32, real *dx) {
-    int64_t lo, hi;
-    inside_columns(p, &lo, &hi);
-    memset(dx, 0, (size_t)(p->h * p->w) * sizeof(real));
-    for (int64_t oh = p->oh - 1; oh >= 0; oh--) {
-        const int64_t ih = oh * p->stride_h - p->pad_h;
-        const bool inside = ih >= 0 && ih + p->kh <= p->h;
-        for (int64_t ow = p->ow - 1; ow >= 0; ow--) {
-            const int64_t iw = ow * p->stride_w - p->pad_w, i = oh * p->ow + ow;
-            const int64_t at = index8 ? index8[i] : index32[i];
-            if (inside && ow >= lo && ow < hi) {
-                dx[ih * p->w + iw + offset[at]] += dy[i];
-                continue;
-            }
-            const int64_t row = ih + at / p->kw, column = iw + at % p->kw;
-            if (row >= 0 && row < p->h && column >= 0 && column < p->w)
-                dx[row * p->w + column] += dy[i];
-        }
-    }
-}
-
-int FN(max_pool2d_backward)(const nnf_pool *p, const real *dy, const uint8_t *index8,
-                            const int32_t *index32, real *dx) {
-    const int64_t in = p->h * p->w, out = p->oh * p->ow, taps = p->kh * p->kw;
-    int64_t *offset = nnf_alloc((size_t)taps * sizeof *offset);
-    if (!offset)
-        return NNF_NO_MEMORY;
-    for (int64_t i = 0; i < taps; i++)
-        offset[i] = i / p->kw * p->w + i % p->kw;
-    int status = NNF_OK;
-    PLANES(plane, p->n * p->c, in, 0.5, {
-        const uint8_t *at8 = index8 ? index8 + plane * out : NULL;
-        const int32_t *at32 = index32 ? index32 + plane * out : NULL;
-        if (bad_indices(p, at8, at32))
-            __atomic_store_n(&status, NNF_BAD_INDEX, __ATOMIC_RELAXED);
-        else if (are_quads(p))
-            spread_quads(p, dy + plane * out, at8, dx + plane * in);
-        else
-            scatter_plane(p, offset, dy + plane * out, at8, at32, dx + plane * in);
-    });
-    nnf_free(offset);
-    return status;
-}
-
 /* Mean of windows: the sum of the pixels inside over `count` values or, if that is 0, their
  * number. */
 static void avg_window(const nnf_pool *p, int64_t count, int64_t oh, int64_t ow, const real *x,
@@ -247,26 +172,42 @@ static void avg_window(const nnf_pool *p, int64_t count, int64_t oh, int64_t ow,
     y[oh * p->ow + ow] = sum / (real)(count ? count : (bottom - top) * (right - left));
 }
 
-VINLINE void avg_plane(const nnf_pool *p, int64_t count, const real *x, real *y, int64_t stride) {
-    int64_t lo, hi;
-    inside_columns(p, &lo, &hi);
-    for (int64_t oh = 0; oh < p->oh; oh++) {
-        const int64_t ih = oh * p->stride_h - p->pad_h;
-        const int64_t top = MAX(0, -ih), bottom = MIN(p->kh, p->h - ih);
-        const int64_t stop = lo + vector_columns(p, oh, bottom, lo, hi);
-        const vec divisor = vset1((real)(count ? count : (bottom - top) * p->kw));
-        for (int64_t ow = lo; ow < stop; ow += VL) {
-            const real *window = x + ih * p->w + ow * stride - p->pad_w;
-            vec sum = vzero();
-            for (int64_t i = top; i < bottom; i++)
-                for (int64_t j = 0; j < p->kw; j++)
-                    sum += vload_strided(window + i * p->w + j, stride);
-            vstore(y + oh * p->ow + ow, sum / divisor);
+/* Sums of VL neighbouring windows, as max_vector; pixels out of the image count as zero. */
+VINLINE vec sum_vector(bool inside, const real *x, int64_t width, ivec column, int64_t rows,
+                       int64_t kw, int64_t stride) {
+    vec sum = vzero();
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < kw; j++) {
+            const vec value = load_lanes(x + i * width + j, stride);
+            const ivec pixel = column + viset1((ireal)j);
+            const ivec valid = (pixel >= 0) & (pixel < viset1((ireal)width));
+            sum += inside ? value : (vec)(valid & (ivec)value);
         }
-        for (int64_t ow = 0; ow < lo; ow++)
-            avg_window(p, count, oh, ow, x, y);
-        for (int64_t ow = stop; ow < p->ow; ow++)
-            avg_window(p, count, oh, ow, x, y);
+    return order_lanes(sum, stride);
+}
+
+VINLINE void avg_plane(const nnf_pool *p, int64_t count, const real *x, real *y, int64_t kw,
+                       int64_t stride) {
+    const ivec columns = lane_columns(stride);
+    for (int64_t oh = 0; oh < p->oh; oh++) {
+        const span s = find_span(p, oh);
+        const int64_t rows = s.bottom - s.top;
+        const vec divisor = vset1((real)(count ? count : rows * kw));
+        const real *row = x + (oh * p->stride_h - p->pad_h + s.top) * p->w - p->pad_w;
+        int64_t ow = 0;
+        while (ow < p->ow) {
+            const bool inside = is_inside(p, ow, kw, stride);
+            if (ow < s.begin || ow >= s.end || (!inside && !count)) {
+                avg_window(p, count, oh, ow++, x, y);
+                continue;
+            }
+            const ivec column = columns + viset1((ireal)(ow * stride - p->pad_w));
+            const real *from = row + ow * stride;
+            const vec sum = inside ? sum_vector(true, from, p->w, column, rows, kw, stride)
+                                   : sum_vector(false, from, p->w, column, rows, kw, stride);
+            vstore(y + oh * p->ow + ow, sum / divisor);
+            ow += VL;
+        }
     }
 }
 
@@ -276,41 +217,11 @@ int FN(avg_pool2d)(const nnf_pool *p, int count_include_pad, const real *x, real
     const double taps = (double)(p->kh * p->kw) / (double)(p->stride_h * p->stride_w);
     PLANES(plane, p->n * p->c, in, 0.2 + 0.2 * taps, {
         if (p->stride_w == 1)
-            avg_plane(p, count, x + plane * in, y + plane * out, 1);
+            avg_plane(p, count, x + plane * in, y + plane * out, p->kw, 1);
         else if (p->stride_w == 2)
-            avg_plane(p, count, x + plane * in, y + plane * out, 2);
+            avg_plane(p, count, x + plane * in, y + plane * out, p->kw, 2);
         else
-            avg_plane(p, count, x + plane * in, y + plane * out, p->stride_w);
-    });
-    return NNF_OK;
-}
-
-static void spread_plane(const nnf_pool *p, int64_t count, const real *dy, real *dx) {
-    memset(dx, 0, (size_t)(p->h * p->w) * sizeof(real));
-    for (int64_t oh = p->oh - 1; oh >= 0; oh--) {
-        const int64_t ih = oh * p->stride_h - p->pad_h;
-        const int64_t top = MAX(0, -ih), bottom = MIN(p->kh, p->h - ih);
-        for (int64_t ow = p->ow - 1; ow >= 0; ow--) {
-            const int64_t iw = ow * p->stride_w - p->pad_w;
-            const int64_t left = MAX(0, -iw), right = MIN(p->kw, p->w - iw);
-            const int64_t values = count ? count : (bottom - top) * (right - left);
-            const real share = dy[oh * p->ow + ow] / (real)values;
-            for (int64_t i = top; i < bottom; i++)
-                for (int64_t j = left; j < right; j++)
-                    dx[(ih + i) * p->w + iw + j] += share;
-        }
-    }
-}
-
-int FN(avg_pool2d_backward)(const nnf_pool *p, int count_include_pad, const real *dy, real *dx) {
-    const int64_t in = p->h * p->w, out = p->oh * p->ow;
-    const int64_t count = count_include_pad ? p->kh * p->kw : 0;
-    const double taps = (double)(p->kh * p->kw) / (double)(p->stride_h * p->stride_w);
-    PLANES(plane, p->n * p->c, in, 0.3 + 0.5 * taps, {
-        if (are_quads(p))
-            spread_quads(p, dy + plane * out, NULL, dx + plane * in);
-        else
-            spread_plane(p, count, dy + plane * out, dx + plane * in);
+            avg_plane(p, count, x + plane * in, y + plane * out, p->kw, p->stride_w);
     });
     return NNF_OK;
 }
@@ -318,14 +229,5 @@ int FN(avg_pool2d_backward)(const nnf_pool *p, int count_include_pad, const real
 int FN(global_avg_pool2d)(int64_t planes, int64_t size, const real *x, real *y) {
     PLANES(plane, planes, size, 0.2,
            { y[plane] = (real)(sum_of(size, x + plane * size) / (double)size); });
-    return NNF_OK;
-}
-
-int FN(global_avg_pool2d_backward)(int64_t planes, int64_t size, const real *dy, real *dx) {
-    PLANES(plane, planes, size, 0.2, {
-        const real share = dy[plane] / (real)size;
-        for (int64_t i = 0; i < size; i++)
-            dx[plane * size + i] = share;
-    });
     return NNF_OK;
 }
