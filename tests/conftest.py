@@ -1,8 +1,18 @@
-"""What all tests share: the choice of backend."""
+"""What all tests share: where they run, and the choice of backend."""
 
 import importlib.util
+import os
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def somewhere_else(tmp_path_factory):
+    """Work in an empty folder: what is started there imports the installed package, not ours."""
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("empty"))
+    yield
+    os.chdir(before)
 
 
 @pytest.fixture(params=["reference", "native"])

@@ -105,6 +105,7 @@ def test_failures_are_one_line(monkeypatch, capsys, error, code, message):
 
 
 def test_out_that_is_a_file_is_refused_before_training(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="without matplotlib nothing is written")
     (tmp_path / "file").write_text("")
     assert cli.main(["demo", "--out", str(tmp_path / "file")]) == 1
     captured = capsys.readouterr()
