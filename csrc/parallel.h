@@ -34,6 +34,7 @@ int nnf_team(int64_t items, double work);
 #define PARALLEL_FOR(i, n, work, ...)                                                              \
     do {                                                                                           \
         const int64_t count_ = (n);                                                                \
+        (void)(work);                                                                              \
         for (int64_t i = 0; i < count_; i++) {                                                     \
             __VA_ARGS__;                                                                           \
         }                                                                                          \
