@@ -33,8 +33,12 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f"nnfast.{name}")
+    if name == "threads":
+        from nnfast.runtime import threads
+
+        return threads
     raise AttributeError(f"module 'nnfast' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ON_DEMAND, "__version__"})
+    return sorted({*globals(), *_ON_DEMAND, "threads", "__version__"})
