@@ -12,12 +12,11 @@ static bool depthwise_pays(const nnf_conv *d) {
            d->pad_h <= d->kh * d->dilation_h && d->pad_w <= d->kw * d->dilation_w;
 }
 
-/* Few channels do not pay for the transforms, and few outputs leave tiles half empty. float64 is
- * asked for by those who want digits, of which Winograd costs one or two. */
+/* Few channels do not pay for the transforms, and few outputs leave tiles half empty. */
 static bool winograd_pays(const nnf_conv *d) {
-    return NNF_DTYPE_BITS == 32 && d->kh == 3 && d->kw == 3 && d->stride_h == 1 &&
-           d->stride_w == 1 && d->dilation_h == 1 && d->dilation_w == 1 && d->c / d->groups >= 8 &&
-           d->k / d->groups >= 8 && d->oh >= 3 && d->ow >= 3;
+    return d->kh == 3 && d->kw == 3 && d->stride_h == 1 && d->stride_w == 1 && d->dilation_h == 1 &&
+           d->dilation_w == 1 && d->c / d->groups >= 8 && d->k / d->groups >= 8 && d->oh >= 3 &&
+           d->ow >= 3;
 }
 
 /* Folding is the faster input gradient up to 8 channels: 1.6 times there, 5 times at one. */

@@ -63,29 +63,39 @@ VINLINE void finish(int rows, int64_t width, const tile *t, const gemm_finish *f
     }
 }
 
-/* One tile: a constant row count lets the compiler keep all sums in registers. */
-#define NNF_TILE(rows)                                                                             \
-    case rows:                                                                                     \
-        multiply(rows, k, a, 1, MR, b, NR, &t);                                                    \
-        finish(rows, width, &t, f, row, col_bias, c, ldc);                                         \
-        break;
+/* NNF_ROWS(rows, statement): statement with `rows` as the constant ROWS, so that the compiler can
+ * keep all sums in registers. */
+#define NNF_ROWS_CASE(count, ...)                                                                  \
+    case count: {                                                                                  \
+        enum { ROWS = count };                                                                     \
+        __VA_ARGS__;                                                                               \
+        break;                                                                                     \
+    }
+#if MR > 6
+#define NNF_ROWS_MORE(...) NNF_ROWS_CASE(7, __VA_ARGS__) NNF_ROWS_CASE(8, __VA_ARGS__)
+#else
+#define NNF_ROWS_MORE(...)
+#endif
+#define NNF_ROWS(rows, ...)                                                                        \
+    switch (rows) {                                                                                \
+        NNF_ROWS_CASE(1, __VA_ARGS__)                                                              \
+        NNF_ROWS_CASE(2, __VA_ARGS__)                                                              \
+        NNF_ROWS_CASE(3, __VA_ARGS__)                                                              \
+        NNF_ROWS_CASE(4, __VA_ARGS__)                                                              \
+        NNF_ROWS_CASE(5, __VA_ARGS__)                                                              \
+        NNF_ROWS_CASE(6, __VA_ARGS__)                                                              \
+        NNF_ROWS_MORE(__VA_ARGS__)                                                                 \
+    }
+
+/* One tile of packed panels. */
 static inline void gemm_tile(int64_t rows, int64_t width, int64_t k, const real *a, const real *b,
                              const gemm_finish *f, int64_t row, const real *col_bias, real *c,
                              int64_t ldc) {
     tile t;
-    switch (rows) {
-        NNF_TILE(1)
-        NNF_TILE(2)
-        NNF_TILE(3)
-        NNF_TILE(4)
-        NNF_TILE(5)
-        NNF_TILE(6)
-#if MR > 6
-        NNF_TILE(7)
-        NNF_TILE(8)
-#endif
-    }
+    NNF_ROWS(rows, {
+        multiply(ROWS, k, a, 1, MR, b, NR, &t);
+        finish(ROWS, width, &t, f, row, col_bias, c, ldc);
+    })
 }
-#undef NNF_TILE
 
 #endif

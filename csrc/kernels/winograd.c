@@ -60,20 +60,14 @@ static void multiply_entry(const winograd *g, int64_t tiles, int64_t lanes, int6
     for (int64_t q = 0; q < row_lanes; q += NR)
         for (int64_t t = 0; t < tiles; t += MR) {
             const real *const a = images + t * lanes, *const b = weights + q * channels;
+            real *const c = products + t * row_lanes + q;
             tile sums;
-            const int count = (int)MIN(MR, tiles - t);
-            if (count == MR)
-                multiply(MR, channels, a, lanes, 1, b, NR, &sums);
-            else
-                for (int i = 0; i < count; i++) {
-                    tile one;
-                    multiply(1, channels, a + i * lanes, lanes, 1, b, NR, &one);
+            NNF_ROWS(MIN(MR, tiles - t), {
+                multiply(ROWS, channels, a, lanes, 1, b, NR, &sums);
+                for (int i = 0; i < ROWS; i++)
                     for (int v = 0; v < NV; v++)
-                        sums.sum[i][v] = one.sum[0][v];
-                }
-            for (int i = 0; i < count; i++)
-                for (int v = 0; v < NV; v++)
-                    vstore(products + (t + i) * row_lanes + q + v * VL, sums.sum[i][v]);
+                        vstore(c + i * row_lanes + v * VL, sums.sum[i][v]);
+            })
         }
 }
 

@@ -27,22 +27,16 @@ static void multiply_entry(const weight_gradient *g, int64_t tiles, const real *
                            bool accumulate, real *sums) {
     for (int64_t q = 0; q < g->row_lanes; q += NR)
         for (int64_t c = 0; c < g->x.channels; c += MR) {
+            real *const at = sums + c * g->row_lanes + q;
             tile t;
-            const int count = (int)MIN(MR, g->x.channels - c);
-            if (count == MR)
-                multiply(MR, tiles, x + c, 1, g->lanes, dy + q, g->row_lanes, &t);
-            else
-                for (int i = 0; i < count; i++) {
-                    tile one;
-                    multiply(1, tiles, x + c + i, 1, g->lanes, dy + q, g->row_lanes, &one);
-                    for (int v = 0; v < NV; v++)
-                        t.sum[i][v] = one.sum[0][v];
-                }
-            for (int i = 0; i < count; i++)
-                for (int v = 0; v < NV; v++) {
-                    real *const at = sums + (c + i) * g->row_lanes + q + v * VL;
-                    vstore(at, accumulate ? vload(at) + t.sum[i][v] : t.sum[i][v]);
-                }
+            NNF_ROWS(MIN(MR, g->x.channels - c), {
+                multiply(ROWS, tiles, x + c, 1, g->lanes, dy + q, g->row_lanes, &t);
+                for (int i = 0; i < ROWS; i++)
+                    for (int v = 0; v < NV; v++) {
+                        real *const to = at + i * g->row_lanes + v * VL;
+                        vstore(to, accumulate ? vload(to) + t.sum[i][v] : t.sum[i][v]);
+                    }
+            })
         }
 }
 
@@ -88,10 +82,14 @@ static void finish_channel(const weight_gradient *g, int64_t channel, real *dwei
     }
 }
 
-/* Parts for many threads, as long as their sums stay small against the cache they share. */
+/* Parts for many threads, a power of two; but of enough tiles that adding them up is little work,
+ * and small against the cache they share. */
 static int64_t choose_parts(int64_t tiles, int64_t size) {
     const int64_t memory = ((int64_t)16 << 20) / (int64_t)sizeof(real);
-    return MAX(1, MIN(MIN(16, MAX(2, memory / size)), tiles / (4 * MR)));
+    int64_t parts = 16;
+    while (parts > 2 && (parts * 96 > tiles || parts * size > memory))
+        parts /= 2;
+    return MIN(parts, tiles);
 }
 
 int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight) {

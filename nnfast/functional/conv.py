@@ -46,8 +46,8 @@ def conv2d(
         "auto" takes the first that pays, the others force an algorithm. "depthwise" needs
         ``groups=C``; "winograd" 3 x 3 kernels, stride and dilation 1; "fold" (an input gradient
         for few channels) ``groups=1``. Only "winograd" is less exact, and carries a NaN or
-        infinity to the neighbours in its tile of 4 x 4 outputs; "auto" takes it for float32 with
-        8 channels or more.
+        infinity to the neighbours in its tile of 4 x 4 outputs; "auto" takes it from 8
+        channels on.
 
     Returns
     -------

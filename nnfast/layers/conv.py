@@ -100,11 +100,17 @@ class Conv2d(Layer):
         ValueError
             x has other channels or is smaller than the kernel.
         """
+        y = self.forward_fused(x, self.activation)
+        self._saved = (x, y if self.activation else None)
+        return y
+
+    def forward_fused(self, x: Array, activation: str | None) -> Array:
+        """Do `forward` with this activation, whose backward is the caller's."""
         weight = self.weight.expect()
         bias = None if self.bias is None else self.bias.expect()
-        y = F.conv2d(x, weight, bias, *self._options, self.activation, self.algo)
+        y = F.conv2d(x, weight, bias, *self._options, activation, self.algo)
         same_dtype(self, y, weight)
-        self._saved = (x, y if self.activation else None)
+        self._saved = (x, None)
         return y
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:

@@ -71,11 +71,17 @@ class Linear(Layer):
         ValueError
             x has another shape.
         """
+        y = self.forward_fused(x, self.activation)
+        self._saved = (x, y if self.activation else None)
+        return y
+
+    def forward_fused(self, x: Array, activation: str | None) -> Array:
+        """Do `forward` with this activation, whose backward is the caller's."""
         weight = self.weight.expect()
         bias = None if self.bias is None else self.bias.expect()
-        y = F.linear(x, weight, bias, self.activation)
+        y = F.linear(x, weight, bias, activation)
         same_dtype(self, y, weight)
-        self._saved = (x, y if self.activation else None)
+        self._saved = (x, None)
         return y
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:

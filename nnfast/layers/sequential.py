@@ -8,7 +8,10 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from nnfast.layers.activation import ReLU
 from nnfast.layers.base import Layer
+from nnfast.layers.conv import Conv2d
+from nnfast.layers.linear import Linear
 from nnfast.layers.parameter import Array
 
 
@@ -60,11 +63,25 @@ class Sequential(Layer):
             yield str(i), layer
 
     def forward(self, x: Array) -> Array:
-        """Pass x through all layers."""
-        for layer in self._layers:
-            x = layer.forward(x)
+        """Pass x through all layers; a ReLU after a Linear or Conv2d is computed with it."""
+        layers, i = self._layers, 0
+        while i < len(layers):
+            if self._fuses_relu(i):
+                x = layers[i].forward_fused(x, "relu")  # type: ignore[attr-defined]
+                layers[i + 1]._saved = x
+                i += 2
+            else:
+                x = layers[i].forward(x)
+                i += 1
         self._saved = True
         return x
+
+    def _fuses_relu(self, i: int) -> bool:
+        """Whether layer i has no activation of its own and a ReLU behind it: saves a pass."""
+        if i + 1 == len(self._layers) or type(self._layers[i + 1]) is not ReLU:
+            return False
+        layer = self._layers[i]
+        return type(layer) in (Linear, Conv2d) and layer.activation is None  # type: ignore[attr-defined]
 
     def backward(self, dout: Array, needs_dx: bool = False) -> Array | None:
         """Pass dout back through the layers and fill the gradients of their parameters.
