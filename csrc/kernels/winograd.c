@@ -110,9 +110,14 @@ static void finish_tile(const winograd *g, int64_t tile_index, int64_t row_plane
         for (int e = 0; e < ENTRIES; e++)
             sums[e] = vload(products + e * row_plane + r);
         output_2d(sums, pixels);
-        const vec bias = g->bias ? vload_part(g->bias + r, lanes) : vzero();
-        for (int p = 0; p < 16; p++)
-            pixels[p] = activate(g->bias ? pixels[p] + bias : pixels[p], g->act);
+        if (g->bias) {
+            const vec bias = vload_part(g->bias + r, lanes);
+            for (int p = 0; p < 16; p++)
+                pixels[p] += bias;
+        }
+        if (g->act != NNF_LINEAR)
+            for (int p = 0; p < 16; p++)
+                pixels[p] = activate(pixels[p], g->act);
         store_tile(pixels, lanes, MIN(4, g->oh - i), MIN(4, g->ow - j), plane, g->ow,
                    g->result + image * g->result_stride + r * plane + i * g->ow + j);
     }
