@@ -13,7 +13,11 @@ from nnfast import reference as ref
 LARGE = [
     cases.Conv((4, 16, 28, 28), (1, 16, 3, 3), padding=1),
     cases.Conv((3, 19, 30, 29), (1, 19, 5, 5), stride=2, padding=2),
-    cases.Conv((2, 21, 40, 40), (1, 21, 1, 1)),
+    cases.Conv((2, 21, 40, 40), (1, 21, 1, 1)),  # a transpose, in blocks that overlap
+    cases.Conv((2, 64, 9, 11), (1, 64, 1, 1)),
+    cases.Conv((2, 2, 30, 37), (1, 2, 1, 1)),  # fewer channels than a block
+    cases.Conv((2, 19, 17, 23), (1, 19, 5, 7), padding=2),
+    cases.Conv((2, 19, 17, 23), (1, 19, 2, 3)),
 ]
 
 

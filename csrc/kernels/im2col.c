@@ -15,27 +15,35 @@ static void taps_inside(int64_t start, int64_t step, int64_t count, int64_t size
     *last = MAX(*last, *first);
 }
 
+/* Copies kw taps. With `wide` also what follows them, up to a power of two: one move instead of
+ * several; the next row of taps is written over it. */
+VINLINE void copy_taps(real *to, const real *from, int64_t kw, bool wide) {
+    const int64_t count = !wide ? kw : kw == 3 ? 4 : kw <= 8 && kw > 4 ? 8 : kw;
+    memcpy(to, from, (size_t)count * sizeof(real));
+}
+
 /* Windows [begin, end) of an output row that lie inside the image from left to right, channels
  * c0 .. c1; tap rows [top, bottom) lie inside it, the others are zero. */
 VINLINE void unfold_inside(const nnf_conv *d, int64_t begin, int64_t end, int64_t c0, int64_t c1,
-                           int64_t top, int64_t bottom, const real *x, real *col, int64_t kw) {
+                           int64_t top, int64_t bottom, const real *x, real *col, int64_t kh,
+                           int64_t kw) {
     const int64_t plane = d->h * d->w, pitch = d->dilation_h * d->w, stride = d->stride_w;
-    const int64_t taps = d->kh * kw, row = d->c * taps, rows = bottom - top;
-    const size_t above = (size_t)(top * kw) * sizeof(real);
-    const size_t below = (size_t)((d->kh - bottom) * kw) * sizeof(real);
-    x += top * pitch + c0 * plane;
+    const int64_t taps = kh * kw, row = d->c * taps;
+    const bool whole = bottom - top == kh;
+    x += c0 * plane;
     for (int64_t ow = begin; ow < end; ow++) {
         const real *from = x + ow * stride;
         real *to = col + ow * row + c0 * taps;
-        for (int64_t c = c0; c < c1; c++, from += plane) {
-            if (above)
-                memset(to, 0, above);
-            to += top * kw;
-            for (int64_t i = 0; i < rows; i++, to += kw)
-                memcpy(to, from + i * pitch, (size_t)kw * sizeof(real));
-            if (below)
-                memset(to, 0, below);
-            to += taps - bottom * kw;
+        for (int64_t c = c0; c < c1; c++, from += plane, to += taps) {
+            if (whole && c < c1 - 1) { /* another window follows: room to be wide */
+                for (int64_t i = 0; i < kh; i++)
+                    copy_taps(to + i * kw, from + i * pitch, kw, true);
+                continue;
+            }
+            if (!whole)
+                memset(to, 0, (size_t)taps * sizeof(real));
+            for (int64_t i = top; i < bottom; i++)
+                copy_taps(to + i * kw, from + i * pitch, kw, false);
         }
     }
 }
@@ -43,17 +51,18 @@ VINLINE void unfold_inside(const nnf_conv *d, int64_t begin, int64_t end, int64_
 /* Window ow, any taps of which may lie outside or apart. */
 static void unfold_window(const nnf_conv *d, int64_t ow, int64_t c0, int64_t c1, int64_t top,
                           int64_t bottom, const real *x, real *col) {
-    const int64_t taps = d->kh * d->kw;
+    const int64_t kh = d->kh, kw = d->kw, plane = d->h * d->w;
+    const int64_t pitch = d->dilation_h * d->w, step = d->dilation_w;
     int64_t left, right;
-    taps_inside(ow * d->stride_w - d->pad_w, d->dilation_w, d->kw, d->w, &left, &right);
-    for (int64_t c = c0; c < c1; c++) {
-        const real *from = x + c * d->h * d->w + ow * d->stride_w;
-        real *to = col + (ow * d->c + c) * taps;
-        memset(to, 0, (size_t)taps * sizeof(real));
-        for (int64_t i = top; i < bottom; i++)
-            for (int64_t j = left; j < right; j++)
-                to[i * d->kw + j] = from[i * d->dilation_h * d->w + j * d->dilation_w];
-    }
+    taps_inside(ow * d->stride_w - d->pad_w, step, kw, d->w, &left, &right);
+    x += c0 * plane + ow * d->stride_w;
+    col += (ow * d->c + c0) * kh * kw;
+    for (int64_t c = c0; c < c1; c++, x += plane)
+        for (int64_t i = 0; i < kh; i++, col += kw) {
+            const bool inside = i >= top && i < bottom;
+            for (int64_t j = 0; j < kw; j++)
+                col[j] = inside && j >= left && j < right ? x[i * pitch + j * step] : 0;
+        }
 }
 
 /* Output row oh of image x (c, h, w) to col (ow, c * kh * kw). */
@@ -70,26 +79,56 @@ static void unfold_row(const nnf_conv *d, int64_t oh, const real *x, real *col) 
         const int64_t c1 = MIN(c0 + CHANNEL_BLOCK, d->c);
         for (int64_t ow = 0; ow < lo; ow++)
             unfold_window(d, ow, c0, c1, top, bottom, x, col);
-#define INSIDE(kw) unfold_inside(d, lo, hi, c0, c1, top, bottom, x, col, kw)
-        if (d->kw == 1)
-            INSIDE(1);
+#define INSIDE(kh, kw) unfold_inside(d, lo, hi, c0, c1, top, bottom, x, col, kh, kw)
+        if (d->kh == 3 && d->kw == 3)
+            INSIDE(3, 3);
         else if (d->kw == 3)
-            INSIDE(3);
+            INSIDE(d->kh, 3);
         else if (d->kw == 5)
-            INSIDE(5);
+            INSIDE(d->kh, 5);
         else
-            INSIDE(d->kw);
+            INSIDE(d->kh, d->kw);
 #undef INSIDE
         for (int64_t ow = hi; ow < d->ow; ow++)
             unfold_window(d, ow, c0, c1, top, bottom, x, col);
     }
 }
 
+/* Kernels of one pixel make col (pixels, c) the transpose of an image (c, pixels): `to` (rows,
+ * columns) from `from` (columns, rows). */
+static void transpose(int64_t rows, int64_t columns, const real *from, int64_t from_pitch, real *to,
+                      int64_t to_pitch) {
+    int64_t i = 0;
+    for (; columns >= VL && i + VL <= rows; i += VL)
+        for (int64_t j = 0; j < columns; j += VL) {
+            const int64_t first = MIN(j, columns - VL); /* the last block overlaps its neighbour */
+            vec block[VL];
+            for (int k = 0; k < VL; k++)
+                block[k] = vload(from + (first + k) * from_pitch + i);
+            vtranspose(block);
+            for (int k = 0; k < VL; k++)
+                vstore(to + (i + k) * to_pitch + first, block[k]);
+        }
+    for (; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            to[i * to_pitch + j] = from[j * from_pitch + i];
+}
+
+static bool is_transpose(const nnf_conv *d) {
+    return d->kh == 1 && d->kw == 1 && d->stride_h == 1 && d->stride_w == 1 && d->pad_h == 0 &&
+           d->pad_w == 0;
+}
+
 int FN(im2col)(const nnf_conv *d, const real *x, real *col) {
-    const int64_t rows = d->n * d->oh, row = d->ow * d->c * d->kh * d->kw;
-    const int64_t image = d->c * d->h * d->w;
-    PARALLEL_FOR(i, rows, 0.5 * (double)rows * (double)row,
-                 unfold_row(d, i % d->oh, x + i / d->oh * image, col + i * row));
+    const int64_t rows = d->n * d->oh, row = d->ow * d->c * d->kh * d->kw, plane = d->h * d->w;
+    const int64_t image = d->c * plane;
+    PARALLEL_FOR(i, rows, 0.5 * (double)rows * (double)row, {
+        const real *from = x + i / d->oh * image;
+        if (is_transpose(d))
+            transpose(d->w, d->c, from + i % d->oh * d->w, plane, col + i * row, d->c);
+        else
+            unfold_row(d, i % d->oh, from, col + i * row);
+    });
     return NNF_OK;
 }
 
@@ -172,7 +211,13 @@ static void fold_block(const nnf_conv *d, const meeting *columns, int64_t c0, in
 }
 
 int FN(col2im)(const nnf_conv *d, const real *col, real *x) {
-    const int64_t blocks = ceil_div(d->c, CHANNEL_BLOCK), image = d->c * d->h * d->w;
+    const int64_t plane = d->h * d->w, image = d->c * plane;
+    if (is_transpose(d)) {
+        PARALLEL_FOR(i, d->n, 0.7 * (double)(d->n * image),
+                     transpose(d->c, plane, col + i * image, d->c, x + i * image, plane));
+        return NNF_OK;
+    }
+    const int64_t blocks = ceil_div(d->c, CHANNEL_BLOCK);
     const int64_t size = d->oh * d->ow * d->c * d->kh * d->kw;
     const progression across = find_progression(d->stride_w, d->dilation_w);
     meeting *columns = nnf_alloc((size_t)d->w * sizeof *columns);
