@@ -70,14 +70,14 @@ VINLINE void transform_tiles(const winograd_images *s, int overlap, int64_t firs
                              int64_t lanes, int64_t plane, real *band, real *out) {
     const int64_t image_tiles = s->tiles_h * s->tiles_w, cols = 4 * s->tiles_w + overlap;
     for (int64_t done = 0, run; done < tiles; done += run) { /* a run: tiles of one image */
-        const int64_t image = (first + done) / image_tiles, tile = (first + done) % image_tiles;
-        run = MIN(tiles - done, image_tiles - tile);
-        const int64_t top = tile / s->tiles_w, bottom = (tile + run - 1) / s->tiles_w;
+        const int64_t image = (first + done) / image_tiles, from = (first + done) % image_tiles;
+        run = MIN(tiles - done, image_tiles - from);
+        const int64_t top = from / s->tiles_w, bottom = (from + run - 1) / s->tiles_w;
         for (int64_t c = 0; c < s->channels; c += VL) {
             fill_band(s, image, c, 4 * top - s->pad_h, -s->pad_w, 4 * (bottom - top + 1) + overlap,
                       cols, band);
             for (int64_t t = 0; t < run; t++) {
-                const int64_t i = (tile + t) / s->tiles_w - top, j = (tile + t) % s->tiles_w;
+                const int64_t i = (from + t) / s->tiles_w - top, j = (from + t) % s->tiles_w;
                 const real *const at = band + (4 * i * cols + 4 * j) * VL;
                 vec transformed[ENTRIES];
                 if (overlap)
