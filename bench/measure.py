@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from bench.peers import OURS, PEERS, Peer
 from bench.rows import Row
 
-PAUSE = 0.01  # seconds between turns: the other's idle threads stop spinning
+PAUSE = 0.2  # seconds between turns: idle BLAS threads of the last peer spin for up to 0.1 s
 
 
 class Plan(NamedTuple):
