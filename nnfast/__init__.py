@@ -34,9 +34,7 @@ def __getattr__(name: str) -> Any:
 
         return import_module(f"nnfast.{name}")
     if name == "threads":
-        from nnfast.runtime import threads
-
-        return threads
+        return __getattr__("runtime").threads
     raise AttributeError(f"module 'nnfast' has no attribute {name!r}")
 
 

@@ -37,39 +37,41 @@ VINLINE void multiply(int rows, int64_t k, const real *restrict a, int64_t a_row
             out->sum[i][v] = sum[i][v];
 }
 
-/* Finishes `rows` x `width` sums: adds what c holds and the biases, activates, writes c. One step
- * after the other, so that a whole tile costs a handful of branches. */
-#define NNF_EACH(statement)                                                                        \
-    for (int i = 0; i < rows; i++)                                                                 \
-        for (int v = 0; v < NV; v++)                                                               \
-    statement
-VINLINE void finish(int rows, int64_t width, tile *t, const gemm_finish *f, int64_t row,
+/* Finishes `rows` x `width` sums: adds what c holds and the biases, activates, writes c. */
+VINLINE void finish(int rows, int64_t width, const tile *t, const gemm_finish *f, int64_t row,
                     const real *col_bias, real *c, int64_t ldc) {
-    real part[MR * NR], *to = c;
-    const real *bias = col_bias;
-    real bias_part[NR];
-    if (width < NR) { /* the last columns: through copies of a whole panel's width */
-        for (int i = 0; f->accumulate && i < rows; i++)
-            memcpy(part + i * NR, c + i * ldc, (size_t)width * sizeof(real));
-        if (col_bias)
-            bias = memcpy(bias_part, col_bias, (size_t)width * sizeof(real));
-        to = part;
+    for (int i = 0; i < rows; i++) {
+        real *const at = c + i * ldc;
+        vec x[NV];
+        for (int v = 0; v < NV; v++)
+            x[v] = t->sum[i][v];
+        if (f->row_bias)
+            for (int v = 0; v < NV; v++)
+                x[v] += vset1(f->row_bias[row + i]);
+        if (width == NR) {
+            if (f->accumulate)
+                for (int v = 0; v < NV; v++)
+                    x[v] += vload(at + v * VL);
+            if (col_bias)
+                for (int v = 0; v < NV; v++)
+                    x[v] += vload(col_bias + v * VL);
+            if (f->act != NNF_LINEAR)
+                for (int v = 0; v < NV; v++)
+                    x[v] = activate(x[v], f->act);
+            for (int v = 0; v < NV; v++)
+                vstore(at + v * VL, x[v]);
+        } else {
+            for (int v = 0; v < NV && v * VL < width; v++) {
+                const int64_t left = MIN(VL, width - v * VL);
+                if (f->accumulate)
+                    x[v] += vload_part(at + v * VL, left);
+                if (col_bias)
+                    x[v] += vload_part(col_bias + v * VL, left);
+                vstore_part(at + v * VL, activate(x[v], f->act), left);
+            }
+        }
     }
-    const int64_t stride = width < NR ? NR : ldc;
-    if (f->accumulate)
-        NNF_EACH(t->sum[i][v] += vload(to + i * stride + v * VL);)
-    if (f->row_bias)
-        NNF_EACH(t->sum[i][v] += vset1(f->row_bias[row + i]);)
-    if (col_bias)
-        NNF_EACH(t->sum[i][v] += vload(bias + v * VL);)
-    if (f->act != NNF_LINEAR)
-        NNF_EACH(t->sum[i][v] = activate(t->sum[i][v], f->act);)
-    NNF_EACH(vstore(to + i * stride + v * VL, t->sum[i][v]);)
-    if (width < NR)
-        for (int i = 0; i < rows; i++)
-            memcpy(c + i * ldc, part + i * NR, (size_t)width * sizeof(real));
 }
-#undef NNF_EACH
 
 /* NNF_ROWS(rows, statement): statement with `rows` as the constant ROWS, so that the compiler can
  * keep all sums in registers. */

@@ -26,6 +26,22 @@ static void pack_copy(int64_t items, int64_t k, int64_t width, const real *data,
 /* Depth is contiguous: VL x VL blocks are transposed in registers. A block narrower than VL spills
  * into the first items of the next depth. Those are written later, because depths ascend and blocks
  * of items descend; only the last depths, whose spill would leave the panel, are copied singly. */
+VINLINE void transpose_block(int lanes, int64_t present, const real *from, int64_t item_stride,
+                             int64_t width, real *to) {
+    vec block[VL];
+    for (int i = 0; i < VL; i++)
+        block[i] = vzero();
+    if (present == lanes)
+        for (int i = 0; i < lanes; i++)
+            block[i] = vload(from + i * item_stride);
+    else
+        for (int64_t i = 0; i < present; i++)
+            block[i] = vload(from + i * item_stride);
+    vtranspose(block);
+    for (int i = 0; i < VL; i++)
+        vstore(to + i * width, block[i]);
+}
+
 static void pack_transpose(int64_t items, int64_t k, int64_t width, const real *data,
                            int64_t item_stride, real *packed) {
     for (int64_t first = (width - 1) / VL * VL; first >= 0; first -= VL) {
@@ -35,12 +51,10 @@ static void pack_transpose(int64_t items, int64_t k, int64_t width, const real *
         real *const to = packed + first;
         int64_t p = 0;
         for (; p + VL < k; p += VL) {
-            vec block[VL];
-            for (int64_t i = 0; i < VL; i++)
-                block[i] = i < present ? vload(from + i * item_stride + p) : vzero();
-            vtranspose(block);
-            for (int64_t i = 0; i < VL; i++)
-                vstore(to + (p + i) * width, block[i]);
+            if (lanes == VL)
+                transpose_block(VL, present, from + p, item_stride, width, to + p * width);
+            else /* the rest of an A panel: a constant too */
+                transpose_block(MR % VL, present, from + p, item_stride, width, to + p * width);
         }
         for (; p < k; p++) {
             for (int64_t i = 0; i < lanes; i++)
