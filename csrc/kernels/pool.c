@@ -8,27 +8,25 @@
 
 #include "sum.h"
 
-/* Columns [begin, end) of output row oh that can be done in vectors: those whose reads stay in the
- * plane of x and whose writes stay in the plane of y. Rows [top, bottom) of the windows lie in the
- * image. */
+/* Columns begin .. last of output row oh are those a vector may start at: its reads stay in the
+ * plane of x and its writes in the plane of y. Rows [top, bottom) of the windows lie in the image.
+ */
 typedef struct {
-    int64_t top, bottom, begin, end;
+    int64_t top, bottom, begin, last;
 } span;
 
 static span find_span(const nnf_pool *p, int64_t oh) {
     const int64_t ih = oh * p->stride_h - p->pad_h;
-    span s = {MAX(0, -ih), MIN(p->kh, p->h - ih), 0, 0};
+    span s = {MAX(0, -ih), MIN(p->kh, p->h - ih), 0, -1};
+    if (p->w > 1 << 30) /* columns have to fit the integer lanes */
+        return s;
     const int64_t first_row = (ih + s.top) * p->w, last_row = (ih + s.bottom - 1) * p->w;
     if (first_row < p->pad_w) /* the plane's first row: no reading to the left of it */
         s.begin = MIN(p->ow, ceil_div(p->pad_w, p->stride_w));
     /* a vector at ow reads up to element last_row + (ow + VL) * stride - pad + kw - 1 */
     const int64_t readable = p->h * p->w - last_row + p->pad_w - (p->kw - 1);
     const int64_t from_reads = readable < 0 ? -1 : readable / p->stride_w - VL;
-    const int64_t last = MIN(from_reads, (p->oh - oh) * p->ow - VL);
-    if (p->w > 1 << 30) /* columns have to fit the integer lanes */
-        s.begin = s.end = 0;
-    else
-        s.end = last < s.begin ? s.begin : MIN(p->ow, s.begin + round_up(last - s.begin + 1, VL));
+    s.last = MIN(MIN(from_reads, (p->oh - oh) * p->ow - VL), p->ow - 1);
     return s;
 }
 
@@ -110,7 +108,8 @@ VINLINE void max_plane(const nnf_pool *p, const real *x, max_result to, int64_t 
     for (int64_t oh = 0; oh < p->oh; oh++) {
         const span s = find_span(p, oh);
         const real *row = x + (oh * p->stride_h - p->pad_h) * p->w - p->pad_w;
-        for (int64_t ow = s.begin; ow < s.end; ow += VL) {
+        int64_t ow = s.begin;
+        for (; ow <= s.last; ow += VL) {
             const ivec column = columns + viset1((ireal)(ow * stride - p->pad_w));
             vec best;
             ivec at;
@@ -129,9 +128,9 @@ VINLINE void max_plane(const nnf_pool *p, const real *x, max_result to, int64_t 
                 for (int i = 0; i < VL; i++)
                     to.index32[oh * p->ow + ow + i] = (int32_t)at[i];
         }
-        for (int64_t ow = 0; ow < s.begin; ow++)
+        for (; ow < p->ow; ow++)
             max_window(p, oh, ow, x, to);
-        for (int64_t ow = s.end; ow < p->ow; ow++)
+        for (ow = 0; ow < s.begin; ow++)
             max_window(p, oh, ow, x, to);
     }
 }
@@ -197,7 +196,7 @@ VINLINE void avg_plane(const nnf_pool *p, int64_t count, const real *x, real *y,
         int64_t ow = 0;
         while (ow < p->ow) {
             const bool inside = is_inside(p, ow, kw, stride);
-            if (ow < s.begin || ow >= s.end || (!inside && !count)) {
+            if (ow < s.begin || ow > s.last || (!inside && !count)) {
                 avg_window(p, count, oh, ow++, x, y);
                 continue;
             }
