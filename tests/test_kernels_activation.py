@@ -14,10 +14,9 @@ EDGES = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 100.0, -1
 
 
 def close(actual: Array, expected: Array, ulps: int) -> None:
-    assert actual.dtype == expected.dtype
-    np.testing.assert_allclose(
-        actual, expected, rtol=ulps * np.finfo(expected.dtype).eps, atol=0, strict=True
-    )
+    assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
+    rtol = ulps * np.finfo(expected.dtype).eps
+    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=0)
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
@@ -42,7 +41,7 @@ def test_slope(slope: float, dtype: type) -> None:
 @pytest.mark.parametrize("shape", cases.ELEMENTWISE, ids=str)
 @pytest.mark.parametrize("name", CURVES)
 def test_curve_is_close_to_twin(name: str, shape: tuple[int, ...], dtype: type) -> None:
-    x, dy = np.asarray(4 * normal(shape, dtype)), normal(shape, dtype, seed=1)
+    x, dy = np.asarray(4 * normal(shape), dtype), normal(shape, dtype, seed=1)
     forward, backward = getattr(core, name), getattr(core, name + "_backward")
     y = by_threads(lambda: forward(x))
     close(y, np.asarray(getattr(ref, name)(x)), 6)  # both err: see test_vecmath

@@ -76,7 +76,7 @@ def test_whole_numbers_are_exact(case, algo, dtype):
 @with_algorithm(*BOUND)
 def test_error_is_bounded(case, algo, dtype):
     operand = operands(case, dtype, normal)
-    exact = [np.float64(v) for v in operand]
+    exact = [v.astype(np.float64) for v in operand]
 
     def results(module, values, **options):
         x, weight, bias, dy = values

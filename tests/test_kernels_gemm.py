@@ -40,7 +40,7 @@ def test_whole_numbers_are_exact_for_every_transpose(case, dtype):
 @pytest.mark.parametrize("case", cases.GEMM + BLOCKS, ids=str)
 def test_error_is_bounded(case, dtype):
     a, b, bias = operands(case, dtype, make=normal)
-    exact = reference.gemm(*(np.float64(v) for v in (a, b)), bias=np.float64(bias))
+    exact = reference.gemm(*(v.astype(np.float64) for v in (a, b)), bias=bias.astype(np.float64))
     magnitude = np.abs(a) @ np.abs(b) + np.abs(bias)
     assert_bound(native.gemm(a, b, bias=bias), exact, magnitude, c=8)
 

@@ -49,7 +49,7 @@ def test_close_to_twin(
     # Gradients of one sign: where they cancel, so do the digits of any implementation.
     grads = [np.abs(normal(shape, dtype, seed=i)) + dtype(0.1) for i in range(4)]
     ours = by_threads(lambda: train(core, name, settings, grads))
-    twin = train(ref, name, settings, [np.float64(g) for g in grads])
+    twin = train(ref, name, settings, [g.astype(np.float64) for g in grads])
     eps = np.finfo(dtype).eps
     for actual, expected in zip(ours, twin, strict=True):
         assert actual.dtype == dtype
