@@ -53,102 +53,108 @@ static bool bad_indices(const nnf_pool *p, const uint8_t *index8, const int32_t 
     return MAX(most8, most32) >= p->kh * p->kw;
 }
 
-/* Small windows, whether they overlap or not: a row of dx is what each tap that meets it gives,
- * VL windows at a time. Padded column u of the row is element u / stride of phase u % stride in
- * `sum` (stride, length); tap j of window ow is at ow * stride + j. */
+/* Small windows, whether they overlap or not: VL pixels, a stride apart, at a time gather what the
+ * taps that meet them give. The gradients of a plane, and the positions they belong to, stand in a
+ * frame of zeros: window (oh, ow) is element (oh + top, ow + left) of (rows, pitch). */
 typedef struct {
-    int64_t length;
-    real *sum, *share;
-} row_sums;
+    int64_t rows, pitch, top, left;
+    real *value;
+    uint8_t *position; /* NULL: all of the window */
+} frame;
 
-static int64_t row_length(const nnf_pool *p) {
-    const int64_t windows = p->ow + (p->kw - 1) / p->stride_w;
-    return MAX(windows, (p->w - 1 + p->pad_w) / p->stride_w + 1) + VL;
+static frame make_frame(const nnf_pool *p) {
+    frame f = {.top = (p->kh - 1) / p->stride_h, .left = (p->kw - 1) / p->stride_w};
+    f.rows = f.top + MAX(p->oh, (p->h - 1 + p->pad_h) / p->stride_h + 1);
+    f.pitch = f.left + MAX(p->ow, (p->w - 1 + p->pad_w) / p->stride_w + 1) + 2 * VL;
+    return f;
 }
 
-/* sum[i] += dy[i] where index[i] is `tap` (everywhere without index); `room` >= n bytes of index
- * may be read. */
-VINLINE void add_tap(int64_t n, int64_t room, const real *dy, const uint8_t *index, int64_t tap,
-                     real *sum) {
-    const ivec wanted = viset1((ireal)tap);
-    int64_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        const ivec chosen = index ? vload_bytes(index + i) == wanted : ~viset1(0);
-        vstore(sum + i, vload(sum + i) + (vec)(chosen & (ivec)vload(dy + i)));
-    }
-    if (i < n && (!index || i + VL <= room)) {
-        const ivec chosen = index ? vload_bytes(index + i) == wanted : ~viset1(0);
-        vstore(sum + i, vload(sum + i) + (vec)(chosen & (ivec)vload_part(dy + i, n - i)));
-        return;
-    }
-    for (; i < n; i++)
-        sum[i] += index[i] == tap ? dy[i] : 0;
-}
-
-/* Each dy over the number of pixels its window averages. */
+/* Each dy over the number of pixels its window averages, `count` or those in the image. */
 static void share_row(const nnf_pool *p, int64_t count, int64_t oh, const real *dy, real *share) {
     const int64_t ih = oh * p->stride_h - p->pad_h;
     const int64_t rows = MIN(p->kh, p->h - ih) - MAX(0, -ih);
-    if (count) {
-        for (int64_t ow = 0; ow < p->ow; ow++)
-            share[ow] = dy[ow] / (real)count;
-        return;
-    }
-    for (int64_t ow = 0; ow < p->ow; ow++) {
+    for (int64_t ow = 0; count && ow < p->ow; ow++)
+        share[ow] = dy[ow] / (real)count;
+    for (int64_t ow = 0; !count && ow < p->ow; ow++) {
         const int64_t iw = ow * p->stride_w - p->pad_w;
         const int64_t columns = MIN(p->kw, p->w - iw) - MAX(0, -iw);
         share[ow] = dy[ow] / (real)(rows * columns);
     }
 }
 
-/* dx[iw] of a row, from padded column iw + pad. */
-static void write_row(const nnf_pool *p, const row_sums *from, real *dx) {
-    if (p->stride_w == 1) {
-        memcpy(dx, from->sum + p->pad_w, (size_t)p->w * sizeof(real));
-        return;
+static void fill_frame(const nnf_pool *p, int64_t count, const real *dy, const uint8_t *index,
+                       const frame *f) {
+    for (int64_t oh = 0; oh < p->oh; oh++) {
+        const int64_t to = (oh + f->top) * f->pitch + f->left;
+        if (!index) {
+            share_row(p, count, oh, dy + oh * p->ow, f->value + to);
+            continue;
+        }
+        memcpy(f->value + to, dy + oh * p->ow, (size_t)p->ow * sizeof(real));
+        memcpy(f->position + to, index + oh * p->ow, (size_t)p->ow);
     }
-    int64_t iw = 0, phase = p->pad_w % p->stride_w;
-    const real *sum = from->sum + p->pad_w / p->stride_w;
-    while (iw < p->w) {
-        if (p->stride_w == 2 && phase == 0)
-            for (; iw + 2 * VL <= p->w; iw += 2 * VL, sum += VL) {
-                const vec even = vload(sum), odd = vload(sum + from->length);
-                vstore(dx + iw, vzip_low(even, odd));
-                vstore(dx + iw + VL, vzip_high(even, odd));
+}
+
+/* The gradients of VL pixels: taps (first_i, phase), a stride apart, from element `at` of the
+ * frame. */
+VINLINE vec gather_taps(const nnf_pool *p, const frame *f, int64_t first_i, int64_t phase,
+                        int64_t at, int64_t kw, int64_t stride, bool maxima) {
+    vec sum = vzero();
+    for (int64_t i = first_i; i < p->kh; i += p->stride_h, at -= f->pitch)
+        for (int64_t j = phase; j < kw; j += stride) {
+            const int64_t element = at - j / stride;
+            vec value = vload(f->value + element);
+            if (maxima) {
+                const ivec position = vload_bytes(f->position + element);
+                value = (vec)((position == viset1((ireal)(i * kw + j))) & (ivec)value);
             }
-        if (iw < p->w)
-            dx[iw++] = sum[phase * from->length];
-        if (++phase == p->stride_w) {
-            phase = 0;
-            sum++;
+            sum += value;
+        }
+    return sum;
+}
+
+/* `odd` is pad_w % stride where the stride is at most 2. */
+VINLINE void gather_plane(const nnf_pool *p, const frame *f, int64_t kw, int64_t stride,
+                          int64_t odd, bool maxima, real *dx) {
+    for (int64_t ih = 0; ih < p->h; ih++) {
+        const int64_t u = ih + p->pad_h, i = u % p->stride_h;
+        int64_t at = (u / p->stride_h + f->top) * f->pitch + p->pad_w / stride + f->left;
+        for (int64_t iw = 0; iw < p->w; iw += VL * stride, at += VL) {
+            const int64_t room = (p->h - ih) * p->w - iw; /* later rows are yet to be written */
+            real *to = dx + ih * p->w + iw;
+            if (stride == 1) {
+                vstore_upto(to, gather_taps(p, f, i, 0, at, kw, 1, maxima), room);
+            } else if (stride == 2) {
+                const vec first = gather_taps(p, f, i, odd, at, kw, 2, maxima);
+                const vec second = gather_taps(p, f, i, 1 - odd, at + odd, kw, 2, maxima);
+                vstore_upto(to, vzip_low(first, second), room);
+                if (room > VL)
+                    vstore_upto(to + VL, vzip_high(first, second), room - VL);
+            } else {
+                for (int64_t k = 0; k < MIN(stride, p->w - iw); k++) {
+                    const int64_t v = p->pad_w % stride + k;
+                    const vec sum =
+                        gather_taps(p, f, i, v % stride, at + v / stride, kw, stride, maxima);
+                    for (int64_t l = 0; l < VL && iw + k + l * stride < p->w; l++)
+                        to[k + l * stride] = sum[l];
+                }
+            }
         }
     }
 }
 
-static void sum_plane(const nnf_pool *p, const row_sums *to, int64_t count, const real *dy,
-                      const uint8_t *index, real *dx) {
-    for (int64_t ih = 0; ih < p->h; ih++) {
-        const int64_t u = ih + p->pad_h;
-        memset(to->sum, 0, (size_t)(p->stride_w * to->length) * sizeof(real));
-        for (int64_t i = u % p->stride_h; i < p->kh && i <= u; i += p->stride_h) {
-            const int64_t oh = (u - i) / p->stride_h;
-            if (oh >= p->oh)
-                continue;
-            const real *from = dy + oh * p->ow;
-            if (!index)
-                share_row(p, count, oh, from, to->share);
-            for (int64_t first = 0; first < p->kw; first += p->stride_w)
-                for (int64_t j = first; j < MIN(first + p->stride_w, p->kw); j++) {
-                    real *sum = to->sum + (j - first) * to->length + first / p->stride_w;
-                    if (index)
-                        add_tap(p->ow, (p->oh - oh) * p->ow, from, index + oh * p->ow,
-                                i * p->kw + j, sum);
-                    else
-                        add_tap(p->ow, 0, to->share, NULL, 0, sum);
-                }
-        }
-        write_row(p, to, dx + ih * p->w);
-    }
+static void gather_gradients(const nnf_pool *p, const frame *f, real *dx) {
+    const bool maxima = f->position != NULL, odd = p->pad_w % 2;
+    if (p->kw == 3 && p->stride_w == 2 && maxima && odd)
+        gather_plane(p, f, 3, 2, 1, true, dx);
+    else if (p->kw == 3 && p->stride_w == 2 && maxima)
+        gather_plane(p, f, 3, 2, 0, true, dx);
+    else if (p->stride_w == 2)
+        gather_plane(p, f, p->kw, 2, odd, maxima, dx);
+    else if (p->stride_w == 1)
+        gather_plane(p, f, p->kw, 1, 0, maxima, dx);
+    else
+        gather_plane(p, f, p->kw, p->stride_w, 0, maxima, dx);
 }
 
 /* Any window: each dy goes where its index says. */
@@ -170,37 +176,45 @@ static void scatter_plane(const nnf_pool *p, const real *dy, const uint8_t *inde
 enum { MANY_TAPS = 8 };
 
 /* The gradient of one plane of maxima (with an index) or of means over `count` pixels. */
-static int backward_plane(const nnf_pool *p, int64_t count, const row_sums *scratch, const real *dy,
+static int backward_plane(const nnf_pool *p, int64_t count, const frame *f, const real *dy,
                           const uint8_t *index8, const int32_t *index32, real *dx) {
     if ((index8 || index32) && bad_indices(p, index8, index32))
         return NNF_BAD_INDEX;
-    if (are_quads(p))
+    if (are_quads(p)) {
         spread_quads(p, dy, index8, dx);
-    else if (scratch)
-        sum_plane(p, scratch, count, dy, index8, dx);
-    else
+    } else if (f) {
+        fill_frame(p, count, dy, index8, f);
+        gather_gradients(p, f, dx);
+    } else {
         scatter_plane(p, dy, index8, index32, dx);
+    }
     return NNF_OK;
 }
 
 static int backward(const nnf_pool *p, int64_t count, const real *dy, const uint8_t *index8,
                     const int32_t *index32, real *dx) {
     const int64_t in = p->h * p->w, out = p->oh * p->ow, planes = p->n * p->c;
-    const int64_t group = MAX(1, NNF_CHUNK / in), length = row_length(p);
+    const int64_t group = MAX(1, NNF_CHUNK / in);
     const double taps = (double)(p->kh * p->kw) / (double)(p->stride_h * p->stride_w);
-    const bool sums = !index32 && !are_quads(p) && (!index8 || taps <= MANY_TAPS);
+    const bool framed = !index32 && !are_quads(p) && (!index8 || taps <= MANY_TAPS);
+    const frame shape = make_frame(p);
+    const size_t size = (size_t)(shape.rows * shape.pitch);
     int status = NNF_OK;
     PARALLEL_FOR(task, ceil_div(planes, group), (0.3 + 0.2 * taps) * (double)(planes * in), {
-        real *scratch = sums ? alloc_reals(p->stride_w * length + p->ow + VL) : NULL;
-        const row_sums rows = {length, scratch, scratch ? scratch + p->stride_w * length : NULL};
-        int result = sums && !scratch ? NNF_NO_MEMORY : NNF_OK;
+        frame f = shape;
+        f.value = framed ? nnf_alloc(size * (sizeof(real) + 1)) : NULL;
+        int result = framed && !f.value ? NNF_NO_MEMORY : NNF_OK;
+        if (f.value) {
+            memset(f.value, 0, size * (sizeof(real) + 1));
+            f.position = index8 ? (uint8_t *)(f.value + size) : NULL;
+        }
         for (int64_t i = task * group; i < MIN((task + 1) * group, planes) && !result; i++)
-            result = backward_plane(p, count, sums ? &rows : NULL, dy + i * out,
+            result = backward_plane(p, count, framed ? &f : NULL, dy + i * out,
                                     index8 ? index8 + i * out : NULL,
                                     index32 ? index32 + i * out : NULL, dx + i * in);
         if (result)
             __atomic_store_n(&status, result, __ATOMIC_RELAXED);
-        nnf_free(scratch);
+        nnf_free(f.value);
     });
     return status;
 }
