@@ -32,12 +32,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static header *cached[CLASSES];
 static nnf_memory_info info;
 
-static void lock_pool(void) {
-    pthread_mutex_lock(&lock);
-}
-static void unlock_pool(void) {
-    pthread_mutex_unlock(&lock);
-}
+static void lock_pool(void) { pthread_mutex_lock(&lock); }
+static void unlock_pool(void) { pthread_mutex_unlock(&lock); }
 
 static void initialise(void) {
     const char *text = getenv("NNFAST_POOL_LIMIT");
@@ -107,13 +103,9 @@ void *nnf_alloc(size_t size) {
     return (char *)block + ALIGNMENT;
 }
 
-static header *header_of(const void *block) {
-    return (header *)((char *)block - ALIGNMENT);
-}
+static header *header_of(const void *block) { return (header *)((char *)block - ALIGNMENT); }
 
-size_t nnf_block_size(const void *block) {
-    return header_of(block)->size;
-}
+size_t nnf_block_size(const void *block) { return header_of(block)->size; }
 
 void nnf_free(void *block) {
     if (!block)

@@ -1,8 +1,8 @@
 /* nnfast.h: the C API. One function nnf_NAME per line of kernels.def, for arrays of either dtype.
  *
  * Arrays are C-contiguous, scalars are double, sizes are int64_t. Every kernel returns NNF_OK or
- * NNF_NO_MEMORY, or NNF_BAD_INDEX where an array of positions holds one out of range; all else about
- * arguments is the caller's responsibility (the binding checks them).
+ * NNF_NO_MEMORY, or NNF_BAD_INDEX where an array of positions holds one out of range; all else
+ * about arguments is the caller's responsibility (the binding checks them).
  */
 #ifndef NNFAST_H
 #define NNFAST_H

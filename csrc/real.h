@@ -42,17 +42,11 @@ typedef uint64_t ureal;
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-static inline int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-static inline int64_t round_up(int64_t a, int64_t b) {
-    return ceil_div(a, b) * b;
-}
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 /* Scratch for `count` reals, or NULL; give it back with nnf_free. */
-static inline real *alloc_reals(int64_t count) {
-    return nnf_alloc((size_t)count * sizeof(real));
-}
+static inline real *alloc_reals(int64_t count) { return nnf_alloc((size_t)count * sizeof(real)); }
 
 #include "vec.h"
 #include "parallel.h"

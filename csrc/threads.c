@@ -30,9 +30,7 @@ static atomic_int threads;
 static atomic_bool forked;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void mark_forked(void) {
-    atomic_store(&forked, true);
-}
+static void mark_forked(void) { atomic_store(&forked, true); }
 
 static int positive_env(const char *name) {
     const char *text = getenv(name);
