@@ -171,9 +171,9 @@ static void scatter_plane(const nnf_pool *p, const real *dy, const uint8_t *inde
         }
 }
 
-/* Above this number of taps a pixel meets, finding the few that chose it costs more than going to
- * where each dy belongs. */
-enum { MANY_TAPS = 8 };
+/* Maxima of windows of more taps are scattered: to look for the few that chose a pixel costs more
+ * (measured: 3x3 gathers 1.3 times faster, 4x4 breaks even, 6x6 scatters twice as fast). */
+enum { GATHERED_TAPS = 12 };
 
 /* The gradient of one plane of maxima (with an index) or of means over `count` pixels. */
 static int backward_plane(const nnf_pool *p, int64_t count, const frame *f, const real *dy,
@@ -196,7 +196,8 @@ static int backward(const nnf_pool *p, int64_t count, const real *dy, const uint
     const int64_t in = p->h * p->w, out = p->oh * p->ow, planes = p->n * p->c;
     const int64_t group = MAX(1, NNF_CHUNK / in);
     const double taps = (double)(p->kh * p->kw) / (double)(p->stride_h * p->stride_w);
-    const bool framed = !index32 && !are_quads(p) && (!index8 || taps <= MANY_TAPS);
+    const bool gathers = !index8 || (p->kh * p->kw <= GATHERED_TAPS && p->stride_w <= 2);
+    const bool framed = !index32 && !are_quads(p) && gathers;
     const frame shape = make_frame(p);
     const size_t size = (size_t)(shape.rows * shape.pitch);
     int status = NNF_OK;
