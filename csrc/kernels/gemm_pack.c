@@ -5,21 +5,25 @@
  */
 #include "gemm.h"
 
-/* Items are contiguous: every depth is one copy. */
-static void pack_copy(int64_t items, int64_t k, int64_t width, const real *data,
+/* Items are contiguous: one depth after the other is dealt out to all panels, so that data is read
+ * in the order in which it lies. */
+static void pack_copy(int64_t count, int64_t k, int64_t width, const real *data,
                       int64_t depth_stride, real *packed) {
+    const int64_t whole = count / width * width;
     for (int64_t p = 0; p < k; p++) {
         const real *const from = data + p * depth_stride;
         real *const to = packed + p * width;
-        if (items == NR && width == NR) {
-            for (int v = 0; v < NV; v++)
-                vstore(to + v * VL, vload(from + v * VL));
-        } else {
-            for (int64_t i = 0; i < items; i++)
-                to[i] = from[i];
-            for (int64_t i = items; i < width; i++)
-                to[i] = 0;
-        }
+        if (width == NR)
+            for (int64_t i = 0; i < whole; i += NR)
+                for (int v = 0; v < NV; v++)
+                    vstore(to + i * k + v * VL, vload(from + i + v * VL));
+        else
+            for (int64_t i = 0; i < whole; i += MR)
+                for (int64_t j = 0; j < MR; j++)
+                    to[i * k + j] = from[i + j];
+        if (whole < count)
+            for (int64_t j = 0; j < width; j++)
+                to[whole * k + j] = whole + j < count ? from[whole + j] : 0;
     }
 }
 
@@ -65,13 +69,11 @@ static void pack_transpose(int64_t items, int64_t k, int64_t width, const real *
 
 void FN(gemm_pack)(int64_t count, int64_t k, int64_t width, const real *data, int64_t item_stride,
                    int64_t depth_stride, real *packed) {
-    for (int64_t first = 0; first < count; first += width) {
-        const int64_t items = MIN(width, count - first);
-        const real *const from = data + first * item_stride;
-        real *const to = packed + first * k;
-        if (item_stride == 1)
-            pack_copy(items, k, width, from, depth_stride, to);
-        else
-            pack_transpose(items, k, width, from, item_stride, to);
+    if (item_stride == 1) {
+        pack_copy(count, k, width, data, depth_stride, packed);
+        return;
     }
+    for (int64_t first = 0; first < count; first += width)
+        pack_transpose(MIN(width, count - first), k, width, data + first * item_stride, item_stride,
+                       packed + first * k);
 }
