@@ -23,8 +23,8 @@ Array = NDArray[Any]
 
 ROUNDS = 7
 SAMPLE_SECONDS = 0.01
-# NumPy's own threads go on spinning for a while after a product; wait until the CPUs are free.
-PAUSE_SECONDS = 0.03
+# NumPy's own threads go on spinning for some 30 ms after a product; wait until the CPUs are free.
+PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
