@@ -21,10 +21,10 @@ from nnfast.demo.trace import Station, Trace
 
 Array = NDArray[Any]
 
-ROUNDS = 7
+ROUNDS = 5
 SAMPLE_SECONDS = 0.01
-# NumPy's own threads go on spinning for some 30 ms after a product; wait until the CPUs are free.
-PAUSE_SECONDS = 0.1
+# NumPy's own threads go on spinning for 0.12 s after a product; wait until the CPUs are free.
+PAUSE_SECONDS = 0.15
 
 
 @dataclass(frozen=True)
