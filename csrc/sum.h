@@ -23,7 +23,8 @@ VINLINE double sum_block(int64_t n, const real *x) {
     return dsum((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
 }
 
-__attribute__((unused)) static double sum_of(int64_t n, const real *x) {
+/* noinline: the compiler would unroll the recursion into kilobytes. */
+__attribute__((unused, noinline)) static double sum_of(int64_t n, const real *x) {
     if (n <= SUM_BLOCK)
         return sum_block(n, x);
     const int64_t half = round_up(n / 2, SUM_BLOCK);
