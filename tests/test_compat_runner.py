@@ -217,8 +217,10 @@ def test_ctrl_c(project):
         "import sys, os, time; sys.path.append(os.pardir)\nfrom common.layers import Relu\n"
         "print('ready', flush=True)\ntime.sleep(60)\n",
     )
+    # A shell's background jobs ignore SIGINT, and what they start does too: not here.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN, path.name],
+        [sys.executable, "-c", listen + RUN, path.name],
         cwd=path.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
