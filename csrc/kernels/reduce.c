@@ -67,7 +67,8 @@ static void reduce_chunk(operation op, int64_t rows, int64_t width, int64_t inne
 }
 
 /* noinline, as for sum_of. */
-__attribute__((noinline)) static double combine(operation op, int64_t n, const double *partial, int64_t stride) {
+__attribute__((noinline)) static double combine(operation op, int64_t n, const double *partial,
+                                                int64_t stride) {
     if (n == 1)
         return *partial;
     const double a = combine(op, n / 2, partial, stride);
