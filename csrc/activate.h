@@ -13,4 +13,18 @@ VINLINE vec activate(vec x, nnf_activation act) {
     return x;
 }
 
+/* What of an activation is applied in registers: all but the long ones. */
+static inline nnf_activation activation_in_registers(int act) {
+    return act == NNF_SIGMOID || act == NNF_TANH ? NNF_LINEAR : (nnf_activation)act;
+}
+
+/* The rest of it, y (n) in place: one more pass, over what is fresh in the cache. */
+static inline int activation_pass(int act, int64_t n, real *y) {
+    if (act == NNF_SIGMOID)
+        return FN(sigmoid)(n, y, y);
+    if (act == NNF_TANH)
+        return FN(tanh)(n, y, y);
+    return NNF_OK;
+}
+
 #endif

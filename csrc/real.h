@@ -21,15 +21,11 @@ typedef float real;
 typedef int32_t ireal; /* the integers of the same width */
 typedef uint32_t ureal;
 #define NNF_DTYPE_NAME f32
-#define REAL_MAX       FLT_MAX
-#define REAL_EPS       FLT_EPSILON
 #else
 typedef double real;
 typedef int64_t ireal;
 typedef uint64_t ureal;
 #define NNF_DTYPE_NAME f64
-#define REAL_MAX       DBL_MAX
-#define REAL_EPS       DBL_EPSILON
 #endif
 
 /* FN(relu) is relu_f32_avx2, and so on. */

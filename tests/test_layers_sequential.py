@@ -169,3 +169,14 @@ def test_dropout_in_a_seeded_model_is_reproducible():
     first, second = (nn.Sequential(nn.Dropout(), nn.Dropout(), rng=3) for _ in range(2))
     np.testing.assert_array_equal(first(x), second(x))
     assert first[0].dropout_state[0] != first[1].dropout_state[0]
+
+
+def test_a_subclass_keeps_its_own_forward_before_a_relu(backend):
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return super().forward(2 * x)
+
+    plain, doubled = nn.Linear(3, 4, rng=0), Doubled(3, 4, rng=0)
+    x = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
+    expected = nn.Sequential(plain, nn.ReLU())(2 * x)
+    np.testing.assert_array_equal(nn.Sequential(doubled, nn.ReLU())(x), expected)

@@ -3,6 +3,7 @@
  * x (n, c, h, w), weight (k, c / groups, kh, kw), bias (k) or NULL, y and dy (n, k, oh, ow),
  * dx as x or NULL, dweight as weight, dbias (k).
  */
+#include "activate.h"
 #include "conv.h"
 
 /* Each channel by itself, where the kernels that GEMM could put side by side are few and the frame
@@ -60,12 +61,9 @@ int FN(conv2d)(const nnf_conv *d, int algo, const real *x, const real *weight, c
     const int64_t size = d->n * d->k * d->oh * d->ow;
     if (size == 0)
         return NNF_OK;
-    const bool slow = act == NNF_SIGMOID || act == NNF_TANH; /* one more pass over y */
-    const nnf_activation in_tile = slow ? NNF_LINEAR : (nnf_activation)act;
-    const int status = choose(d, algo)->forward(d, x, weight, bias, in_tile, y);
-    if (status != NNF_OK || !slow)
-        return status;
-    return act == NNF_SIGMOID ? FN(sigmoid)(size, y, y) : FN(tanh)(size, y, y);
+    const nnf_activation in_registers = activation_in_registers(act);
+    const int status = choose(d, algo)->forward(d, x, weight, bias, in_registers, y);
+    return status == NNF_OK ? activation_pass(act, size, y) : status;
 }
 
 /* dbias (k): planes of dy summed VL lanes at a time, images in order. */

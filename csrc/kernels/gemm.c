@@ -132,21 +132,10 @@ static int run_product(const product *g) {
     return ready ? NNF_OK : NNF_NO_MEMORY;
 }
 
-/* Sigmoid and tanh are too long for the tile's epilogue: one more pass, over y fresh in the cache.
- */
-static int activate_slowly(int act, int64_t n, real *y) {
-    if (act == NNF_SIGMOID)
-        return FN(sigmoid)(n, y, y);
-    if (act == NNF_TANH)
-        return FN(tanh)(n, y, y);
-    return NNF_OK;
-}
-
 int FN(gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, const real *a,
              const real *b, const real *bias, int act, real *y) {
     if (m == 0 || n == 0)
         return NNF_OK;
-    const bool in_tile = act == NNF_RELU || act == NNF_LEAKY_RELU;
     const product g = {
         .m = m,
         .n = n,
@@ -158,11 +147,11 @@ int FN(gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, 
         .b_col = transpose_b ? k : 1,
         .b_depth = transpose_b ? 1 : n,
         .col_bias = bias,
-        .act = in_tile ? (nnf_activation)act : NNF_LINEAR,
+        .act = activation_in_registers(act),
         .y = y,
     };
     const int status = run_product(&g);
-    return status == NNF_OK ? activate_slowly(act, m * n, y) : status;
+    return status == NNF_OK ? activation_pass(act, m * n, y) : status;
 }
 
 int FN(linear)(int64_t n, int64_t in, int64_t out, const real *x, const real *weight,
@@ -184,15 +173,6 @@ static int activation_backward(int act, int64_t n, const real *dy, const real *y
     }
 }
 
-/* y (n): the column sums of x (m, n), rows in order. */
-static void sum_rows(int64_t m, int64_t n, int64_t begin, int64_t end, const real *x, real *y) {
-    for (int64_t j = begin; j < end; j++)
-        y[j] = 0;
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = begin; j < end; j++)
-            y[j] += x[i * n + j];
-}
-
 /* dx (n, in) or NULL, dweight (out, in), dbias (out); y (n, out) only with an activation. */
 int FN(linear_backward)(int64_t n, int64_t in, int64_t out, const real *dy, const real *x,
                         const real *weight, const real *y, int act, real *dx, real *dweight,
@@ -209,7 +189,7 @@ int FN(linear_backward)(int64_t n, int64_t in, int64_t out, const real *dy, cons
     if (status == NNF_OK)
         status = FN(gemm)(1, 0, out, in, n, dy, x, NULL, NNF_LINEAR, dweight);
     if (status == NNF_OK)
-        PARALLEL_RANGE(begin, end, out, 0.1 * (double)n, sum_rows(n, out, begin, end, dy, dbias));
+        status = FN(reduce_sum)(1, n, out, dy, dbias);
     nnf_free(scratch);
     return status;
 }

@@ -134,8 +134,13 @@ class Sequential(Layer):
 
 
 def _may_fuse(layer: Layer | None, relu: Layer | None) -> bool:
-    """Whether a layer can compute the ReLU behind it: it has none yet, nor an activation."""
-    return isinstance(layer, Linear | Conv2d) and relu is None and layer.activation is None
+    """Whether a layer can compute the ReLU behind it: it has none yet, nor an activation.
+
+    A subclass cannot: it may have a forward of its own, which must not be passed by.
+    """
+    if not isinstance(layer, Linear | Conv2d) or type(layer) not in (Linear, Conv2d):
+        return False
+    return relu is None and layer.activation is None
 
 
 def _first_learning(layers: list[Layer]) -> int:
