@@ -1,18 +1,17 @@
 /* softmax.h: the maximum of each row of x (rows, cols) and its sum of e^(x - maximum), which
  * softmax and cross-entropy share.
  *
- * Rows of up to LANE_COLS columns are taken VL at a time, one per lane, in a transposed copy:
- * neither horizontal reductions nor tails. Rows longer than NNF_CHUNK are taken in chunks, by
- * several threads. NaN and infinity come out as in NumPy: a row that holds NaN or +infinity, or
- * nothing but -infinity, has sum NaN.
+ * Rows of up to LANE_COLS columns are taken VL at a time, see lanes.h. Rows longer than NNF_CHUNK
+ * are taken in chunks, by several threads. NaN and infinity come out as in NumPy: a row that holds
+ * NaN or +infinity, or nothing but -infinity, has sum NaN.
  */
 #ifndef NNF_SOFTMAX_H
 #define NNF_SOFTMAX_H
 
+#include "lanes.h"
 #include "vecmath.h"
 
 enum {
-    LANE_COLS = 4 * VL, /* a multiple of VL: to_lanes fills whole blocks of columns */
     SUM_BLOCK = 32 *
         VL,            /* terms added into one vector before it goes to the total: less rounding */
     ROWS_BLOCK = 8192, /* elements in one item of parallel work over rows */
@@ -21,24 +20,6 @@ enum {
 /* Rows that make one item of parallel work, a multiple of VL. */
 static inline int64_t rows_per_block(int64_t cols) {
     return round_up(ceil_div(ROWS_BLOCK, MAX(cols, 1)), VL);
-}
-
-/* Rows [0, n) of p (n, cols), n <= VL, to lanes (cols, VL); lanes beyond n repeat row n - 1. */
-static inline void to_lanes(int64_t n, int64_t cols, const real *p, real *lanes) {
-    for (int64_t j = 0; j < cols; j += VL) {
-        vec block[VL];
-        for (int64_t i = 0; i < VL; i++)
-            block[i] = vload_or(p + MIN(i, n - 1) * cols + j, cols - j, vzero());
-        vtranspose(block);
-        for (int64_t i = 0; i < VL; i++)
-            vstore(lanes + (j + i) * VL, block[i]);
-    }
-}
-
-static inline void from_lanes(int64_t n, int64_t cols, const real *lanes, real *p) {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < cols; j++)
-            p[i * cols + j] = lanes[j * VL + i];
 }
 
 /* The sum of p q in each lane, or of p alone when q is NULL. */

@@ -1,34 +1,49 @@
-/* sum.h: long sums, in double and pairwise over blocks: the error grows with the logarithm of the
- * length, and the order of additions depends on the length alone. */
+/* sum.h: long sums, fast and accurate. Blocks are added up in reals, a lane SUM_TERMS numbers and
+ * then SUM_WAYS lanes by halves, so that none goes through more than 6 roundings; the blocks are
+ * added up in double, pairwise. A sum of floats is within 3.5 eps of the sum of the magnitudes,
+ * of any length; one of doubles loses half an eps more with each doubling of the blocks. The order
+ * of additions depends on the length alone. */
 #ifndef NNF_SUM_H
 #define NNF_SUM_H
 
 #include "real.h"
 #include "vecdouble.h"
 
-enum { SUM_BLOCK = 8 * 4 * DVL };
+enum {
+    SUM_WAYS = 8,
+    SUM_TERMS = 4,
+    SUM_BLOCK = SUM_WAYS * SUM_TERMS * VL,
+    SUM_LEAF = (NNF_DTYPE_BITS == 32 ? 64 : 1) * SUM_BLOCK, /* a few blocks cost double nothing */
+};
 
-/* The sum of n <= SUM_BLOCK reals. */
-VINLINE double sum_block(int64_t n, const real *x) {
-    dvec sum[4] = {{0}};
-    int64_t i = 0;
-    for (; i + 4 * DVL <= n; i += 4 * DVL)
-        for (int j = 0; j < 4; j++)
-            sum[j] += vload_wide(x + i + j * DVL);
-    for (; i + DVL <= n; i += DVL)
-        sum[0] += vload_wide(x + i);
-    double rest = 0;
-    for (; i < n; i++)
-        rest += (double)x[i];
-    return dsum((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
+/* The sum of n <= SUM_BLOCK reals, spread over the lanes; of rows in lanes, the sum of each. */
+VINLINE vec sum_lanes(int64_t n, const real *x) {
+    vec way[SUM_WAYS];
+    const int64_t first = n % (SUM_WAYS * VL);
+    for (int j = 0; j < SUM_WAYS; j++)
+        way[j] = first > j * VL ? vload_or(x + j * VL, first - j * VL, vzero()) : vzero();
+    for (x += first, n -= first; n > 0; n -= SUM_WAYS * VL, x += SUM_WAYS * VL)
+        for (int j = 0; j < SUM_WAYS; j++)
+            way[j] += vload(x + j * VL);
+    for (int half = SUM_WAYS / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            way[j] += way[j + half];
+    return way[0];
 }
 
 /* noinline: the compiler would unroll the recursion into kilobytes. */
-__attribute__((unused, noinline)) static double sum_of(int64_t n, const real *x) {
-    if (n <= SUM_BLOCK)
-        return sum_block(n, x);
-    const int64_t half = round_up(n / 2, SUM_BLOCK);
-    return sum_of(half, x) + sum_of(n - half, x + half);
+__attribute__((unused, noinline)) static dvec sum_pairwise(int64_t n, const real *x) {
+    if (n <= SUM_LEAF) {
+        dvec sum = {0};
+        for (; n > SUM_BLOCK; n -= SUM_BLOCK, x += SUM_BLOCK)
+            sum += vwiden(sum_lanes(SUM_BLOCK, x));
+        return sum + vwiden(sum_lanes(n, x));
+    }
+    const int64_t half = round_up(n / 2, SUM_LEAF);
+    const dvec first = sum_pairwise(half, x);
+    return first + sum_pairwise(n - half, x + half);
 }
+
+VINLINE double sum_of(int64_t n, const real *x) { return dsum(sum_pairwise(n, x)); }
 
 #endif

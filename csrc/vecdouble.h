@@ -8,11 +8,32 @@
 typedef double dvec __attribute__((vector_size(VBYTES)));
 enum { DVL = VBYTES / sizeof(double) };
 
-/* DVL reals as doubles. */
+/* DVL reals, and as doubles. GCC converts wide vectors piece by piece where no intrinsic is given.
+ */
+typedef real half_vec __attribute__((vector_size(DVL * sizeof(real))));
+VINLINE dvec vdouble(half_vec v) {
+#if defined(__AVX512F__) && NNF_DTYPE_BITS == 32
+    return (dvec)_mm512_cvtps_pd((__m256)v);
+#elif defined(__AVX__) && NNF_DTYPE_BITS == 32
+    return (dvec)_mm256_cvtps_pd((__m128)v);
+#else
+    return __builtin_convertvector(v, dvec);
+#endif
+}
 VINLINE dvec vload_wide(const real *p) {
-    typedef real narrow
-        __attribute__((vector_size(DVL * sizeof(real)), aligned(sizeof(real)), may_alias));
-    return __builtin_convertvector(*(const narrow *)p, dvec);
+    typedef half_vec half_mem __attribute__((aligned(sizeof(real)), may_alias));
+    return vdouble(*(const half_mem *)p);
+}
+
+/* The lanes of v as doubles; of floats, those of the upper half added to those of the lower. */
+VINLINE dvec vwiden(vec v) {
+#if NNF_DTYPE_BITS == 64
+    return v;
+#else
+    half_vec part[2];
+    memcpy(part, &v, sizeof v);
+    return vdouble(part[0]) + vdouble(part[1]);
+#endif
 }
 
 /* The sum of all lanes, in a fixed order. */

@@ -99,7 +99,7 @@ static void piece_moments(const grid *g, const piece *p, const real *x, double *
     real shift[CHANNELS];
     for (int64_t n = 0; n < images; n++)
         for (int64_t c = 0; c < width; c++)
-            a[c] += sum_block(m, first + n * pitch + c * g->s);
+            a[c] += dsum(vwiden(sum_lanes(m, first + n * pitch + c * g->s)));
     for (int64_t c = 0; c < width; c++) {
         shift[c] = (real)(a[c] / (double)(images * m));
         if (!isfinite(shift[c]))

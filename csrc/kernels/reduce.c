@@ -2,11 +2,17 @@
  *
  * Long axes are cut into chunks by shape alone; each gives partial results (outer, chunk, inner) in
  * double, which are combined pairwise. */
+#include "lanes.h"
 #include "sum.h"
 
 typedef enum { SUM, MEAN, GREATEST } operation;
 
-enum { ROW_CHUNK = 65536, COLUMN_CHUNK = 256, COLUMN_BLOCK = 512 };
+enum {
+    ROW_CHUNK = 65536,
+    COLUMN_CHUNK = 256,
+    COLUMN_BLOCK = 1024,
+    SHORT = MIN(LANE_COLS, SUM_WAYS *SUM_TERMS),
+};
 
 /* NaN is the greatest, as for np.max. */
 VINLINE double greater(double best, double value) {
@@ -17,20 +23,32 @@ VINLINE vec vgreater(vec best, vec value) {
     return vselect((value > best) | (value != value), value, best);
 }
 
-static double greatest_of(int64_t n, const real *x) {
+/* The greatest of the elements i, i + VL, ... of n, in lane i. */
+VINLINE vec greatest_lanes(int64_t n, const real *x) {
+    enum { WAYS = 4 };
     const vec lowest = vset1((real)-INFINITY);
-    vec best[4] = {lowest, lowest, lowest, lowest};
-    int64_t i = 0;
-    for (; i + 4 * VL <= n; i += 4 * VL)
-        for (int j = 0; j < 4; j++)
-            best[j] = vgreater(best[j], vload(x + i + j * VL));
+    vec best[WAYS] = {lowest, lowest, lowest, lowest};
+    ivec nan = {0}; /* kept apart: a maximum of vectors loses it */
+    for (; n >= WAYS * VL; n -= WAYS * VL, x += WAYS * VL)
+        for (int j = 0; j < WAYS; j++) {
+            const vec value = vload(x + j * VL);
+            nan |= value != value;
+            best[j] = vmax(best[j], value);
+        }
+    for (; n > 0; n -= VL, x += VL) {
+        const vec value = vload_or(x, n, lowest);
+        nan |= value != value;
+        best[0] = vmax(best[0], value);
+    }
+    return vselect(nan, (vec)nan, vmax(vmax(best[0], best[1]), vmax(best[2], best[3])));
+}
+
+static double greatest_of(int64_t n, const real *x) {
     real lane[VL];
-    vstore(lane, vgreater(vgreater(best[0], best[1]), vgreater(best[2], best[3])));
+    vstore(lane, greatest_lanes(n, x));
     double result = -INFINITY;
     for (int j = 0; j < VL; j++)
         result = greater(result, (double)lane[j]);
-    for (; i < n; i++)
-        result = greater(result, (double)x[i]);
     return result;
 }
 
@@ -39,19 +57,31 @@ static void add_columns(int64_t rows, int64_t width, int64_t pitch, const real *
                         double *restrict result) {
     for (int64_t j = 0; j < width; j++)
         result[j] = 0;
-    for (int64_t i = 0; i < rows; i++, x += pitch)
+    int64_t i = 0;
+    for (; i + 8 <= rows; i += 8, x += 8 * pitch) {
+        const real *a = x, *b = x + 2 * pitch, *c = x + 4 * pitch, *d = x + 6 * pitch;
+        for (int64_t j = 0; j < width; j++)
+            result[j] += (double)(((a[j] + a[pitch + j]) + (b[j] + b[pitch + j])) +
+                                  ((c[j] + c[pitch + j]) + (d[j] + d[pitch + j])));
+    }
+    for (; i < rows; i++, x += pitch)
         for (int64_t j = 0; j < width; j++)
             result[j] += (double)x[j];
 }
 
 static void greatest_columns(int64_t rows, int64_t width, int64_t pitch, const real *x,
                              double *restrict result) {
+    const vec lowest = vset1((real)-INFINITY);
     real best[COLUMN_BLOCK];
-    for (int64_t j = 0; j < width; j++)
-        best[j] = (real)-INFINITY;
-    for (int64_t i = 0; i < rows; i++, x += pitch)
-        for (int64_t j = 0; j < width; j++)
-            best[j] = (x[j] > best[j]) | (x[j] != x[j]) ? x[j] : best[j];
+    for (int64_t j = 0; j < width; j += VL)
+        vstore(best + j, lowest);
+    for (int64_t i = 0; i < rows; i += 4, x += 4 * pitch)
+        for (int64_t j = 0; j < width; j += VL) {
+            vec greatest = vload(best + j);
+            for (int64_t k = 0; k < MIN(4, rows - i); k++)
+                greatest = vgreater(greatest, vload_or(x + k * pitch + j, width - j, lowest));
+            vstore(best + j, greatest);
+        }
     for (int64_t j = 0; j < width; j++)
         result[j] = (double)best[j];
 }
@@ -76,18 +106,39 @@ __attribute__((noinline)) static double combine(operation op, int64_t n, const d
     return op == GREATEST ? greater(a, b) : a + b;
 }
 
+/* noinline: the compiler would warn of lanes that a row of no elements leaves unwritten. */
+__attribute__((noinline)) static vec reduce_lanes(operation op, int64_t n, const real *lanes) {
+    return op == GREATEST ? greatest_lanes(n, lanes) : sum_lanes(n, lanes);
+}
+
+/* Rows of len <= SHORT numbers: x (rows, len), y (rows). */
+static void reduce_short_rows(operation op, int64_t rows, int64_t len, const real *x, real *y) {
+    const real divisor = op == MEAN ? (real)len : 1;
+    PARALLEL_RANGE(begin, end, rows, 0.1 * (double)len + 0.5, {
+        for (int64_t row = begin; row < end; row += VL) {
+            real lanes[LANE_COLS * VL];
+            to_lanes(MIN(VL, end - row), len, x + row * len, lanes);
+            vstore_upto(y + row, reduce_lanes(op, len * VL, lanes) / divisor, end - row);
+        }
+    });
+}
+
 static int reduce(operation op, int64_t outer, int64_t len, int64_t inner, const real *x, real *y) {
     if (outer == 0 || inner == 0)
         return NNF_OK;
+    if (inner == 1 && len <= SHORT) {
+        reduce_short_rows(op, outer, len, x, y);
+        return NNF_OK;
+    }
     const int64_t length = inner == 1 ? ROW_CHUNK : COLUMN_CHUNK, width = MIN(inner, COLUMN_BLOCK);
     const int64_t chunks = MAX(1, ceil_div(len, length)), blocks = ceil_div(inner, width);
-    const int64_t group = MAX(1, NNF_CHUNK / MAX(1, MIN(len, length) * width));
+    const int64_t group = MAX(1, ROW_CHUNK / MAX(1, MIN(len, length) * width));
     const int64_t groups = ceil_div(outer, group);
     const double divisor = op == MEAN ? (double)len : 1;
     double *partial = NULL;
     if (chunks > 1 && !(partial = nnf_alloc((size_t)(outer * chunks * inner) * sizeof(double))))
         return NNF_NO_MEMORY;
-    PARALLEL_FOR(task, groups * chunks * blocks, 0.3 * (double)(outer * len * inner), {
+    PARALLEL_FOR(task, groups * chunks * blocks, 0.1 * (double)(outer * len * inner), {
         const int64_t column = task % blocks * width, k = task / blocks % chunks;
         const int64_t columns = MIN(width, inner - column), rows = MIN(length, len - k * length);
         const int64_t first = task / blocks / chunks * group;

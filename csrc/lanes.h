@@ -1,0 +1,28 @@
+/* lanes.h: short rows, taken VL at a time, one per lane, in a transposed copy: neither horizontal
+ * reductions nor tails. */
+#ifndef NNF_LANES_H
+#define NNF_LANES_H
+
+#include "real.h"
+
+enum { LANE_COLS = 4 * VL }; /* the longest: a multiple of VL, as whole blocks are transposed */
+
+/* Rows [0, n) of p (n, cols), n <= VL, to lanes (cols, VL); lanes beyond n repeat row n - 1. */
+static inline void to_lanes(int64_t n, int64_t cols, const real *p, real *lanes) {
+    for (int64_t j = 0; j < cols; j += VL) {
+        vec block[VL];
+        for (int64_t i = 0; i < VL; i++)
+            block[i] = vload_or(p + MIN(i, n - 1) * cols + j, cols - j, vzero());
+        vtranspose(block);
+        for (int64_t i = 0; i < VL; i++)
+            vstore(lanes + (j + i) * VL, block[i]);
+    }
+}
+
+static inline void from_lanes(int64_t n, int64_t cols, const real *lanes, real *p) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < cols; j++)
+            p[i * cols + j] = lanes[j * VL + i];
+}
+
+#endif
