@@ -19,10 +19,16 @@ static inline void to_lanes(int64_t n, int64_t cols, const real *p, real *lanes)
     }
 }
 
+/* The way back. */
 static inline void from_lanes(int64_t n, int64_t cols, const real *lanes, real *p) {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < cols; j++)
-            p[i * cols + j] = lanes[j * VL + i];
+    for (int64_t j = 0; j < cols; j += VL) {
+        vec block[VL];
+        for (int64_t i = 0; i < VL; i++)
+            block[i] = vload(lanes + MIN(j + i, cols - 1) * VL);
+        vtranspose(block);
+        for (int64_t i = 0; i < n; i++)
+            vstore_upto(p + i * cols + j, block[i], cols - j);
+    }
 }
 
 #endif

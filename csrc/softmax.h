@@ -14,6 +14,7 @@
 enum {
     SUM_BLOCK = 32 *
         VL,            /* terms added into one vector before it goes to the total: less rounding */
+    WAYS = 4,          /* independent sums and maxima, else one waits for the other */
     ROWS_BLOCK = 8192, /* elements in one item of parallel work over rows */
 };
 
@@ -27,12 +28,17 @@ VINLINE vec lane_dot(int64_t n, const real *p, const real *q) {
     vec sum = vzero();
     for (int64_t j = 0; j < n;) {
         const int64_t end = MIN(n, j + SUM_BLOCK);
-        vec part = vzero();
+        vec part[WAYS] = {vzero(), vzero(), vzero(), vzero()};
+        for (; j + WAYS * VL <= end; j += WAYS * VL)
+            for (int k = 0; k < WAYS; k++) {
+                const vec a = vload(p + j + k * VL);
+                part[k] += q ? a * vload(q + j + k * VL) : a;
+            }
         for (; j < end; j += VL) {
             const vec a = vload_or(p + j, n - j, vzero());
-            part += q ? a * vload_or(q + j, n - j, vzero()) : a;
+            part[0] += q ? a * vload_or(q + j, n - j, vzero()) : a;
         }
-        sum += part;
+        sum += (part[0] + part[1]) + (part[2] + part[3]);
     }
     return sum;
 }
@@ -40,10 +46,14 @@ VINLINE vec lane_dot(int64_t n, const real *p, const real *q) {
 /* The maximum of each lane; NaN may be lost. */
 VINLINE vec lane_max(int64_t n, const real *x) {
     const vec lowest = vset1((real)-INFINITY);
-    vec top = lowest;
-    for (int64_t j = 0; j < n; j += VL)
-        top = vmax(vload_or(x + j, n - j, lowest), top);
-    return top;
+    vec top[WAYS] = {lowest, lowest, lowest, lowest};
+    int64_t j = 0;
+    for (; j + WAYS * VL <= n; j += WAYS * VL)
+        for (int k = 0; k < WAYS; k++)
+            top[k] = vmax(vload(x + j + k * VL), top[k]);
+    for (; j < n; j += VL)
+        top[0] = vmax(vload_or(x + j, n - j, lowest), top[0]);
+    return vmax(vmax(top[0], top[1]), vmax(top[2], top[3]));
 }
 
 /* The sum of e^(x - top) of each lane; the terms are kept in e unless that is NULL. */
@@ -53,7 +63,7 @@ VINLINE vec lane_sum_exp(int64_t n, const real *x, vec top, real *e) {
         const int64_t end = MIN(n, j + SUM_BLOCK);
         vec part = vzero();
         for (; j < end; j += VL) {
-            const vec term = vexp(vload_or(x + j, n - j, vset1((real)-INFINITY)) - top);
+            const vec term = vexp_negative(vload_or(x + j, n - j, vset1((real)-INFINITY)) - top);
             part += term;
             if (e)
                 vstore_upto(e + j, term, n - j);
@@ -75,14 +85,14 @@ typedef struct {
 } row_stats;
 
 static inline vec sum_of_row(row_mode mode, vec sum) {
-    return mode == LANES ? sum : vset1(vsum(sum));
+    return mode == LANES ? sum : vsum_lanes(sum);
 }
 
 /* Maximum and sum of e^(x - maximum); the terms are kept in e unless that is NULL. */
 static inline row_stats exp_stats(row_mode mode, int64_t n, const real *x, real *e) {
     vec top = lane_max(n, x);
     if (mode != LANES)
-        top = vset1(vmax_lane(top));
+        top = vmax_lanes(top);
     /* A chunk of nothing but -infinity counts nothing, unless the whole row is like that. */
     const vec shift = mode == CHUNK && top[0] == (real)-INFINITY ? vzero() : top;
     return (row_stats){top, sum_of_row(mode, lane_sum_exp(n, x, shift, e))};

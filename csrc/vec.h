@@ -65,7 +65,7 @@ VINLINE ivec vfirst(int64_t n) {
     return *(const ivec_mem *)(ones_then_zeros + VL - n);
 }
 
-/* The first n < VL elements; the other lanes read as zero and are not written. */
+/* The first n <= VL elements; the other lanes read as zero and are not written. */
 VINLINE vec vload_part(const real *p, int64_t n) {
 #if defined(__AVX512F__)
     return (vec)NNF_NATIVE(maskz_loadu)((NNF_X86_MASK)((1u << n) - 1), p);
@@ -79,8 +79,32 @@ VINLINE vec vload_part(const real *p, int64_t n) {
 #endif
 }
 VINLINE void vstore_part(real *p, vec v, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        p[i] = v[i];
+#if defined(__AVX512F__)
+    NNF_NATIVE(mask_storeu)(p, (NNF_X86_MASK)((1u << n) - 1), v);
+#else
+    real lane[VL];
+    vstore(lane, v);
+    for (int64_t size = VL; size > 0; size /= 2)
+        if (n & size) { /* a move of constant size */
+            const int64_t done = n & -2 * size;
+            memcpy(p + done, lane + done, (size_t)size * sizeof *p);
+        }
+#endif
+}
+
+/* Past the caches (elementwise.h says when); p is aligned to VBYTES. vstream_end() comes before
+ * another thread may look. */
+VINLINE void vstream(real *p, vec v) {
+#if defined(NNF_NATIVE) && !defined(__ARM_NEON)
+    NNF_NATIVE(stream)(p, v);
+#else
+    vstore(p, v);
+#endif
+}
+VINLINE void vstream_end(void) {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
 }
 
 VINLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
@@ -226,23 +250,19 @@ VINLINE void vstore_bytes(uint8_t *p, ivec v) {
 #endif
 }
 
-/* Horizontal reductions, always in the same pairwise order. */
-VINLINE real vsum(vec v) {
-    real lane[VL];
-    vstore(lane, v);
-    for (int half = VL / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            lane[i] += lane[i + half];
-    return lane[0];
+/* Horizontal reductions, in all lanes or as a number, always in the same pairwise order: each round
+ * of interleaving with itself brings lane i next to lane i + VL / 2. */
+VINLINE vec vsum_lanes(vec v) {
+    for (int round = 1; round < VL; round *= 2)
+        v = vzip_low(v, v) + vzip_high(v, v);
+    return v;
 }
+VINLINE real vsum(vec v) { return vsum_lanes(v)[0]; }
 /* NaN in any lane may be lost. */
-VINLINE real vmax_lane(vec v) {
-    real lane[VL];
-    vstore(lane, v);
-    for (int half = VL / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
-    return lane[0];
+VINLINE vec vmax_lanes(vec v) {
+    for (int round = 1; round < VL; round *= 2)
+        v = vmax(vzip_low(v, v), vzip_high(v, v));
+    return v;
 }
 
 /* Transposes VL vectors in place: log2(VL) rounds of interleaving row i with row i + VL / 2. */

@@ -18,6 +18,9 @@
 #define EXP_HIGH      89.0f       /* and to infinity from here up */
 #define LN2_HIGH      0.69287109375f /* few enough bits that any exponent times it is exact */
 #define LN2_LOW       2.7608680994530941723e-4f
+#define HALFWAY       64 /* from EXP_LOW up, in powers of two */
+#define UNDO_HALFWAY  0x1p-64f
+#define SIGMOID_ONE   20.0f
 #define TANH_ONE      20.0f /* tanh(x) rounds to 1 from half of it */
 #define LOG_SCALE     24
 /* (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2, and (2 atanh(s) - 2 s) / s^3 in s^2 for
@@ -42,6 +45,9 @@ static const real log_poly[] = {
 #define EXP_HIGH      710.0
 #define LN2_HIGH      0x1.62e42feep-1
 #define LN2_LOW       1.908214929270587816144266e-10
+#define HALFWAY       512
+#define UNDO_HALFWAY  0x1p-512
+#define SIGMOID_ONE   40.0
 #define TANH_ONE      40.0
 #define LOG_SCALE     54
 static const real exp_poly[] = {
@@ -71,11 +77,12 @@ VINLINE vec vpoly(vec x, const real *coefficient, int count) {
 }
 #define VPOLY(x, table) vpoly(x, table, (int)(sizeof table / sizeof *table))
 
-/* 2^n for integral n in the range of normal numbers, given n + ROUNDER. */
-VINLINE vec vpow2(vec rounded) {
+/* 2^(n + plus), of integral exponent in the range of normal numbers, given n + ROUNDER. */
+VINLINE vec vpow2_plus(vec rounded, ireal plus) {
     const ivec n = (ivec)rounded - (ivec)vset1(ROUNDER);
-    return (vec)((n + EXPONENT_BIAS) << MANTISSA_BITS);
+    return (vec)((n + viset1(EXPONENT_BIAS + plus)) << MANTISSA_BITS);
 }
+VINLINE vec vpow2(vec rounded) { return vpow2_plus(rounded, 0); }
 
 /* x = n ln 2 + r with |r| <= ln(2) / 2: returns e^r - 1, and n + ROUNDER through *rounded. */
 VINLINE vec vexp_reduced(vec x, vec *rounded) {
@@ -94,6 +101,14 @@ VINLINE vec vexp(vec x) {
     return (1 + p) * vpow2(half) * vpow2(rounded - (half - ROUNDER));
 }
 
+/* e^x for x <= 0, with the same bits: 2^(n + HALFWAY) is a normal number, and 2^-HALFWAY too. */
+VINLINE vec vexp_negative(vec x) {
+    vec rounded;
+    const vec p = vexp_reduced(vmax(vset1(EXP_LOW), x), &rounded);
+    const vec scale = vpow2_plus(rounded, HALFWAY);
+    return vfma(p, scale, scale) * UNDO_HALFWAY;
+}
+
 /* tanh x = (e^2|x| - 1) / (e^2|x| + 1) with the sign of x; 2.54 / 2.71 ulp */
 VINLINE vec vtanh(vec x) {
     vec rounded;
@@ -103,10 +118,13 @@ VINLINE vec vtanh(vec x) {
     return vcopysign(expm1 / (expm1 + 2), x);
 }
 
-/* 1 / (1 + e^-x), from e^-|x|, which cannot overflow; 2.37 / 2.37 ulp */
+/* 1 / (1 + e^-x) as 2^-HALFWAY / (2^-HALFWAY + 2^-HALFWAY e^-x), which can neither overflow nor
+ * lose the smallest results; from SIGMOID_ONE up it rounds to 1; 2.48 / 2.41 ulp */
 VINLINE vec vsigmoid(vec x) {
-    const vec e = vexp(-vabs(x));
-    return vselect(x < 0, e, vset1(1)) / (1 + e);
+    vec rounded;
+    const vec t = vmin(vset1(-EXP_LOW), vmax(vset1(-SIGMOID_ONE), -x));
+    const vec p = vexp_reduced(t, &rounded), scale = vpow2_plus(rounded, -HALFWAY);
+    return UNDO_HALFWAY / (UNDO_HALFWAY + vfma(p, scale, scale));
 }
 
 /* ln x; 0.86 / 0.88 ulp. x = 2^k m with sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f);

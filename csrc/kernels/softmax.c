@@ -6,6 +6,8 @@
  */
 #include "softmax.h"
 
+#include "elementwise.h"
+
 typedef struct {
     void (*reduce)(row_mode mode, int64_t n, const real *p, const real *q, real *out, row_stats *s);
     /* own_top: that of the chunk, where s is of the whole row. */
@@ -25,8 +27,7 @@ static void softmax_map(row_mode mode, int64_t n, const row_stats *s, vec own_to
     (void)x;
     (void)q;
     const vec scale = (mode == CHUNK ? vexp(own_top - s->top) : vset1(1)) / s->sum;
-    for (int64_t j = 0; j < n; j += VL)
-        vstore_upto(y + j, scale * vload_or(y + j, n - j, vzero()), n - j);
+    MAP_RANGE(0, n, y, false, scale * LOAD(y)); /* fresh in the cache */
 }
 
 static void log_softmax_reduce(row_mode mode, int64_t n, const real *x, const real *q, real *y,
@@ -42,8 +43,7 @@ static void log_softmax_map(row_mode mode, int64_t n, const row_stats *s, vec ow
     (void)own_top;
     (void)q;
     const vec top = s->top, log_sum = vlog(s->sum);
-    for (int64_t j = 0; j < n; j += VL)
-        vstore_upto(y + j, (vload_or(x + j, n - j, vzero()) - top) - log_sum, n - j);
+    MAP_ROW(0, n, y, (LOAD(x) - top) - log_sum);
 }
 
 static void softmax_backward_reduce(row_mode mode, int64_t n, const real *dy, const real *y,
@@ -57,10 +57,7 @@ static void softmax_backward_map(row_mode mode, int64_t n, const row_stats *s, v
     (void)mode;
     (void)own_top;
     const vec sum = s->sum;
-    for (int64_t j = 0; j < n; j += VL) {
-        const vec d = vload_or(dy + j, n - j, vzero()) - sum;
-        vstore_upto(dx + j, vload_or(y + j, n - j, vzero()) * d, n - j);
-    }
+    MAP_ROW(0, n, dx, LOAD(y) * (LOAD(dy) - sum));
 }
 
 static void log_softmax_backward_reduce(row_mode mode, int64_t n, const real *dy, const real *y,
@@ -75,10 +72,7 @@ static void log_softmax_backward_map(row_mode mode, int64_t n, const row_stats *
     (void)mode;
     (void)own_top;
     const vec sum = s->sum;
-    for (int64_t j = 0; j < n; j += VL) {
-        const vec p = vexp(vload_or(y + j, n - j, vzero()));
-        vstore_upto(dx + j, vload_or(dy + j, n - j, vzero()) - p * sum, n - j);
-    }
+    MAP_ROW(0, n, dx, LOAD(dy) - vexp(LOAD(y)) * sum);
 }
 
 static void lanes_block(const row_op *op, int64_t begin, int64_t end, int64_t cols, const real *p,
@@ -132,7 +126,7 @@ static int by_chunks(const row_op *op, int64_t rows, int64_t cols, double work, 
 /* Run `op` over all rows; q may be NULL. `work`: nanoseconds per element. */
 static int by_rows(const row_op *op, int64_t rows, int64_t cols, double work, const real *p,
                    const real *q, real *out) {
-    work *= (double)rows * (double)cols;
+    work = (double)rows * ((double)cols * work + 4);
     if (cols > NNF_CHUNK)
         return by_chunks(op, rows, cols, work / 2, p, q, out);
     const int64_t block = rows_per_block(cols);
@@ -148,20 +142,20 @@ static int by_rows(const row_op *op, int64_t rows, int64_t cols, double work, co
 
 int FN(softmax)(int64_t rows, int64_t cols, const real *x, real *y) {
     const row_op op = {softmax_reduce, softmax_map};
-    return by_rows(&op, rows, cols, 1.5, x, NULL, y);
+    return by_rows(&op, rows, cols, 0.5, x, NULL, y);
 }
 
 int FN(softmax_backward)(int64_t rows, int64_t cols, const real *dy, const real *y, real *dx) {
     const row_op op = {softmax_backward_reduce, softmax_backward_map};
-    return by_rows(&op, rows, cols, 0.7, dy, y, dx);
+    return by_rows(&op, rows, cols, 0.2, dy, y, dx);
 }
 
 int FN(log_softmax)(int64_t rows, int64_t cols, const real *x, real *y) {
     const row_op op = {log_softmax_reduce, log_softmax_map};
-    return by_rows(&op, rows, cols, 1.5, x, NULL, y);
+    return by_rows(&op, rows, cols, 0.5, x, NULL, y);
 }
 
 int FN(log_softmax_backward)(int64_t rows, int64_t cols, const real *dy, const real *y, real *dx) {
     const row_op op = {log_softmax_backward_reduce, log_softmax_backward_map};
-    return by_rows(&op, rows, cols, 1.0, dy, y, dx);
+    return by_rows(&op, rows, cols, 0.4, dy, y, dx);
 }
