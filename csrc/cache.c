@@ -22,5 +22,5 @@ static void initialise(void) {
 
 bool nnf_outgrows_cache(size_t bytes) {
     pthread_once(&once, initialise);
-    return (double)bytes > cache_kib * 1024 * 0.45;
+    return (double)bytes > cache_kib * 1024 * 1.1;
 }

@@ -1,10 +1,10 @@
 /* elementwise.h: maps over arrays of n elements, VL at a time, by several threads.
  *
- *     MAP(n, 0.1, y, LOAD(x) + LOAD(z));
+ *     MAP(n, 0.15, 2, y, LOAD(x) + LOAD(z));
  *
- * writes y[i] = x[i] + z[i]; the second argument is the time of an element in nanoseconds. The
- * last, incomplete vector goes through the same operations as the others. A result that outgrows
- * the cache is written past it (stream.h); y may be one of the arguments.
+ * writes y[i] = x[i] + z[i]; the others say that an element takes 0.15 ns and that two
+ * arrays are read. The last, incomplete vector goes through the same operations as the others. A
+ * result that outgrows the cache is written past it (stream.h); y may be one of the arguments.
  */
 #ifndef NNF_ELEMENTWISE_H
 #define NNF_ELEMENTWISE_H
@@ -12,9 +12,11 @@
 #include "real.h"
 #include "stream.h"
 
-/* Whether to stream a result of n reals: it has to start at a whole vector. */
-static inline bool streams(int64_t n, const real *y) {
-    return (uintptr_t)y % VBYTES == 0 && nnf_outgrows_cache((size_t)n * sizeof(real));
+/* Whether to stream a result of n reals, made of `reads` arrays as long: it has to start at a whole
+ * vector. */
+static inline bool streams(int64_t n, int64_t reads, const real *y) {
+    const size_t bytes = (size_t)(n * (reads + 1)) * sizeof(real);
+    return (uintptr_t)y % VBYTES == 0 && nnf_outgrows_cache(bytes);
 }
 
 VINLINE void vput(real *p, vec v, bool streamed) {
@@ -30,9 +32,12 @@ VINLINE void vput(real *p, vec v, bool streamed) {
 /* The elements [begin, end) of a MAP: for short rows, whose cache lines are still on their way. */
 #define MAP_ROW(begin, end, y, ...)                                                                \
     do {                                                                                           \
-        for (int64_t i_ = (begin); i_ < (end); i_ += VL) {                                         \
+        int64_t i_ = (begin);                                                                      \
+        for (const int64_t left_ = VL; i_ + VL <= (end); i_ += VL)                                 \
+            vstore((y) + i_, (__VA_ARGS__));                                                       \
+        if (i_ < (end)) {                                                                          \
             const int64_t left_ = (end) - i_;                                                      \
-            vstore_upto((y) + i_, (__VA_ARGS__), left_);                                           \
+            vstore_part((y) + i_, (__VA_ARGS__), left_);                                           \
         }                                                                                          \
     } while (0)
 
@@ -52,9 +57,9 @@ VINLINE void vput(real *p, vec v, bool streamed) {
         MAP_ROW(at_, (end), (y), __VA_ARGS__);                                                     \
     } while (0)
 
-#define MAP(n, ns, y, ...)                                                                         \
+#define MAP(n, ns, reads, y, ...)                                                                  \
     do {                                                                                           \
-        const bool streamed_ = streams((n), (y));                                                  \
+        const bool streamed_ = streams((n), (reads), (y));                                         \
         PARALLEL_RANGE(begin_, end_, (n), (ns), {                                                  \
             MAP_RANGE(begin_, end_, (y), streamed_, __VA_ARGS__);                                  \
             if (streamed_)                                                                         \

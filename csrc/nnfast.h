@@ -53,6 +53,15 @@ typedef struct {
     int64_t stride_h, stride_w, pad_h, pad_w;
 } nnf_pool;
 
+/* What an optimizer updates together: n elements of a parameter, its gradient, the state. */
+typedef struct {
+    int64_t n;
+    void *param;
+    const void *grad;
+    void *state[2];
+    int64_t begin; /* the kernel's own: elements of the tensors before this one */
+} nnf_tensor;
+
 /* The kernels: `real *` of the list is `void *` here, the dtype comes first. */
 #define real                       void
 #define KERNEL(name, params, args) int nnf_##name(nnf_dtype dtype, NNF_STRIP params);

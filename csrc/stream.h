@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether `bytes` and their source, as many bytes, do not fit the last-level cache. */
+/* Whether `bytes`, read and written, are more than the last-level cache can make good use of. */
 bool nnf_outgrows_cache(size_t bytes);
 
 #endif

@@ -36,6 +36,18 @@ VINLINE dvec vwiden(vec v) {
 #endif
 }
 
+/* Adds the lanes of v to p[0 .. VL). */
+VINLINE void vadd_wide(double *p, vec v) {
+    half_vec part[VL / DVL];
+    memcpy(part, &v, sizeof v);
+    for (int i = 0; i < VL / DVL; i++) {
+        dvec sum;
+        memcpy(&sum, p + i * DVL, sizeof sum);
+        sum += vdouble(part[i]);
+        memcpy(p + i * DVL, &sum, sizeof sum);
+    }
+}
+
 /* The sum of all lanes, in a fixed order. */
 VINLINE double dsum(dvec v) {
     double lane[DVL];

@@ -132,6 +132,15 @@ cdef int check_output(object value, str name) except -1:
     return 0
 
 
+cdef int check_apart(cnp.ndarray x, str name, cnp.ndarray other, str other_name) except -1:
+    """Raise if two contiguous arrays share memory."""
+    cdef char *a = cnp.PyArray_BYTES(x)
+    cdef char *b = cnp.PyArray_BYTES(other)
+    if a < b + cnp.PyArray_NBYTES(other) and b < a + cnp.PyArray_NBYTES(x):
+        raise ValueError(f"{name} must not share memory with {other_name}")
+    return 0
+
+
 cdef inline void *data_of(cnp.ndarray x) noexcept:
     """Pointer to the data; NULL for None."""
     return NULL if x is None else cnp.PyArray_DATA(x)

@@ -8,6 +8,10 @@ cdef extern from "nnfast.h" nogil:
         NNF_F32
         NNF_F64
 
+    ctypedef enum nnf_activation:
+        NNF_LINEAR
+        NNF_RELU
+
     ctypedef enum nnf_reduction:
         NNF_NONE
         NNF_SUM
@@ -29,6 +33,13 @@ cdef extern from "nnfast.h" nogil:
         int64_t kh, kw
         int64_t oh, ow
         int64_t stride_h, stride_w, pad_h, pad_w
+
+    ctypedef struct nnf_tensor:
+        int64_t n
+        void *param
+        const void *grad
+        void *state[2]
+        int64_t begin
 
     const char *nnf_isa()
     int nnf_isa_count()
@@ -82,24 +93,20 @@ cdef extern from "nnfast.h" nogil:
     int nnf_dropout_backward(nnf_dtype dtype, int64_t n, double p, uint64_t seed, uint64_t offset,
                              const void *dy, void *dx)
 
-    int nnf_sgd_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, double lr, double
-                       weight_decay)
-    int nnf_momentum_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void
-                            *velocity, double lr, double momentum, double weight_decay, int
-                            nesterov)
-    int nnf_adagrad_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void *sum_sq,
-                           double lr, double eps, double weight_decay)
-    int nnf_rmsprop_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void
-                           *mean_sq, double lr, double alpha, double eps, double weight_decay)
-    int nnf_adadelta_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void
-                            *mean_sq, void *mean_delta_sq, double lr, double rho, double eps,
-                            double weight_decay)
-    int nnf_adam_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void *m, void
-                        *v, int64_t step, double lr, double beta1, double beta2, double eps, double
-                        weight_decay)
-    int nnf_adamw_update(nnf_dtype dtype, int64_t n, void *param, const void *grad, void *m, void
-                         *v, int64_t step, double lr, double beta1, double beta2, double eps,
-                         double weight_decay)
+    int nnf_sgd_update(nnf_dtype dtype, int64_t count, nnf_tensor *t, double lr,
+                       double weight_decay)
+    int nnf_momentum_update(nnf_dtype dtype, int64_t count, nnf_tensor *t, double lr,
+                            double momentum, double weight_decay, int nesterov)
+    int nnf_adagrad_update(nnf_dtype dtype, int64_t count, nnf_tensor *t, double lr, double eps,
+                           double weight_decay)
+    int nnf_rmsprop_update(nnf_dtype dtype, int64_t count, nnf_tensor *t, double lr, double alpha,
+                           double eps, double weight_decay)
+    int nnf_adadelta_update(nnf_dtype dtype, int64_t count, nnf_tensor *t, double lr, double rho,
+                            double eps, double weight_decay)
+    int nnf_adam_update(nnf_dtype dtype, int64_t count, nnf_tensor *t, int64_t step, double lr,
+                        double beta1, double beta2, double eps, double weight_decay)
+    int nnf_adamw_update(nnf_dtype dtype, int64_t count, nnf_tensor *t, int64_t step, double lr,
+                         double beta1, double beta2, double eps, double weight_decay)
 
     int nnf_im2col(nnf_dtype dtype, const nnf_conv *d, const void *x, void *col)
     int nnf_col2im(nnf_dtype dtype, const nnf_conv *d, const void *col, void *x)
@@ -131,13 +138,18 @@ cdef extern from "nnfast.h" nogil:
                                        const void *dy, void *dx)
 
     int nnf_batch_norm(nnf_dtype dtype, int64_t n, int64_t c, int64_t s, double eps, const void *x,
-                       const void *weight, const void *bias, void *y, void *mean, void *var)
+                       const void *weight, const void *bias, int act, void *y, void *mean,
+                       void *var)
     int nnf_batch_norm_inference(nnf_dtype dtype, int64_t n, int64_t c, int64_t s, double eps,
                                  const void *x, const void *mean, const void *var,
-                                 const void *weight, const void *bias, void *y)
+                                 const void *weight, const void *bias, int act, void *y)
     int nnf_batch_norm_backward(nnf_dtype dtype, int64_t n, int64_t c, int64_t s, double eps,
                                 const void *dy, const void *x, const void *mean, const void *var,
-                                const void *weight, void *dx, void *dweight, void *dbias)
+                                const void *weight, const void *bias, int act, void *dx,
+                                void *dweight, void *dbias)
+    int nnf_batch_norm_update(nnf_dtype dtype, int64_t c, int64_t count, double momentum,
+                              const void *mean, const void *var, void *running_mean,
+                              void *running_var)
 
     int nnf_reduce_sum(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
                        void *y)

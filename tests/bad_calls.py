@@ -20,6 +20,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
     loss = {"ignore_index": -100, "label_smoothing": 0.1, "reduction": "none"}
     stream = {"p": 0.5, "seed": 1, "offset": 2}
     channels = {"mean": normal(4), "var": np.ones(4), "weight": np.ones(4)}
+    norm = {"bias": normal(4), "eps": 1e-5, "activation": "relu"}
     adam = {"step": 1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, **rate}
     dense = {"x": x, "weight": normal((4, 3)), "activation": "relu"}
 
@@ -45,9 +46,14 @@ def good_calls() -> dict[str, dict[str, Any]]:
         "avg_pool2d_backward": {"dy": normal((2, 4, 3, 3)), "x_shape": (2, 4, 6, 6), **pool},
         "global_avg_pool2d": {"x": image},
         "global_avg_pool2d_backward": {"dy": normal((2, 4)), "x_shape": (2, 4, 6, 6)},
-        "batch_norm": {"x": image, "weight": np.ones(4), "bias": normal(4), "eps": 1e-5},
-        "batch_norm_inference": {"x": image, **channels, "bias": normal(4), "eps": 1e-5},
-        "batch_norm_backward": {"dy": image + 1, "x": image, **channels, "eps": 1e-5},
+        "batch_norm": {"x": image, "weight": np.ones(4), **norm},
+        "batch_norm_inference": {"x": image, **channels, **norm},
+        "batch_norm_backward": {"dy": image + 1, "x": image, **channels, **norm},
+        "batch_norm_update": {
+            **{name: np.ones(4) for name in ("running_mean", "running_var", "mean", "var")},
+            "count": 7,
+            "momentum": 0.1,
+        },
         "cross_entropy": {"x": x, "target": labels, "sample_weight": np.ones(2), **loss},
         "cross_entropy_backward": {
             "x": x,
@@ -82,6 +88,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
 
 OPTIONAL = {"bias", "y", "sample_weight"}
 IN_PLACE = {"param", "velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
+IN_PLACE |= {"running_mean", "running_var"}
 NOT_FLOATS = {"target", "indices", "dloss"}
 
 ANY_WIDTH = {  # arrays whose last axis may have any length
@@ -92,6 +99,7 @@ ANY_WIDTH = {  # arrays whose last axis may have any length
     ("cross_entropy_backward", "x"),
 }
 INTEGERS = {"stride": 1, "padding": 0, "dilation": 1, "kernel_size": 1, "groups": 1, "step": 1}
+INTEGERS["count"] = 1
 NOT_NEGATIVE = {"lr", "weight_decay", "momentum", "eps"}
 FRACTIONS = {"p", "beta1", "beta2", "alpha", "rho", "label_smoothing"}
 CHOICES = {"activation", "algo", "reduction"}
@@ -108,7 +116,7 @@ def bad_values(function: str, name: str, value: Any) -> list[tuple[Any, type[Exc
         rows += [(1.0, TypeError), ("1", TypeError), (1j, TypeError), (True, TypeError)]
         if not (name == "stride" and "pool" in function):
             rows.append((None, TypeError))
-        if name not in ("groups", "step"):
+        if name not in ("groups", "step", "count"):
             rows += [((1,), ValueError), ((1, 1, 1), ValueError), ((1, least - 1), ValueError)]
             rows += [((1.5, 1), TypeError), (np.array([1, 1]), TypeError)]
         return rows
@@ -143,10 +151,9 @@ def _bad_arrays(function: str, name: str, value: Any) -> list[tuple[Any, type[Ex
     ]
     if name in IN_PLACE:
         rows += [(value.astype(np.float32), TypeError), (value.tolist(), TypeError)]
-        rows += [
-            (np.asfortranarray(value), ValueError),
-            (np.repeat(value, 2, 1)[:, ::2], ValueError),
-        ]
+        rows.append((np.repeat(value, 2, -1)[..., ::2], ValueError))
+        if value.ndim > 1:
+            rows.append((np.asfortranarray(value), ValueError))
         rows += [(np.broadcast_to(value[0], value.shape), ValueError), (_frozen(value), ValueError)]
     if name not in OPTIONAL and not (name == "weight" and "batch_norm" in function):
         rows.append((None, TypeError))

@@ -196,10 +196,11 @@ def complain(
 @pytest.mark.parametrize("function", [name for name in F.__all__ if name.endswith("_update")])
 def test_overlapping_arrays(function: str, backend: str) -> None:
     good = good_calls()[function]
-    arrays = [name for name, given in good.items() if isinstance(given, np.ndarray)]
-    block = np.ones(9)
-    for name in arrays[1:]:
-        overlapping = {**good, "param": block[:6].reshape(2, 3), name: block[3:].reshape(2, 3)}
-        with pytest.raises(ValueError, match=rf"\b(param|{name})\b.* memory"):
-            getattr(F, function)(**overlapping)
+    first, *others = [name for name, given in good.items() if isinstance(given, np.ndarray)]
+    shape, size = good[first].shape, good[first].size
+    block = np.ones(2 * size - 1)
+    for name in others:
+        ends = {first: block[:size].reshape(shape), name: block[-size:].reshape(shape)}
+        with pytest.raises(ValueError, match=rf"\b({first}|{name})\b.* memory"):
+            getattr(F, function)(**{**good, **ends})
     assert (block == 1).all()

@@ -35,6 +35,12 @@ def normed() -> tuple[Array, Array, Array]:
     return core.batch_norm(IMAGE)
 
 
+def running() -> tuple[Array, Array]:
+    arrays = X.ravel().copy(), DY.ravel().copy()
+    core.batch_norm_update(*arrays, DY.ravel(), X.ravel(), 7)
+    return arrays
+
+
 def lse() -> Array:
     return core.cross_entropy(X, LABELS)[1]
 
@@ -91,9 +97,12 @@ CALLS: dict[str, Callable[[], Any]] = {
     "global_avg_pool2d_backward": lambda: core.global_avg_pool2d_backward(
         core.global_avg_pool2d(IMAGE), IMAGE.shape
     ),
-    "batch_norm": normed,
+    "batch_norm": lambda: (*normed(), *core.batch_norm(IMAGE, activation="relu")),
     "batch_norm_inference": lambda: core.batch_norm_inference(IMAGE, *normed()[1:]),
-    "batch_norm_backward": lambda: core.batch_norm_backward(IMAGE, IMAGE, *normed()[1:]),
+    "batch_norm_backward": lambda: core.batch_norm_backward(
+        IMAGE, IMAGE, *normed()[1:], activation="relu"
+    ),
+    "batch_norm_update": running,
     "reduce_sum": lambda: (core.reduce_sum(FLOATS), core.reduce_sum(X, 0), core.reduce_sum(X, 1)),
     "reduce_mean": lambda: (core.reduce_mean(FLOATS), core.reduce_mean(X, 0)),
     "reduce_max": lambda: (core.reduce_max(FLOATS), core.reduce_max(X, 1)),

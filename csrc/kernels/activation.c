@@ -10,43 +10,43 @@ VINLINE vec where_positive(vec x, vec y, vec otherwise) {
 }
 
 int FN(relu)(int64_t n, const real *x, real *y) {
-    MAP(n, 0.1, y, where_positive(LOAD(x), LOAD(x), vzero()));
+    MAP(n, 0.1, 1, y, where_positive(LOAD(x), LOAD(x), vzero()));
     return NNF_OK;
 }
 
 int FN(relu_backward)(int64_t n, const real *dy, const real *x, real *dx) {
-    MAP(n, 0.15, dx, where_positive(LOAD(x), LOAD(dy), vzero()));
+    MAP(n, 0.15, 2, dx, where_positive(LOAD(x), LOAD(dy), vzero()));
     return NNF_OK;
 }
 
 int FN(leaky_relu)(int64_t n, double slope, const real *x, real *y) {
     const vec factor = vset1((real)slope);
-    MAP(n, 0.1, y, where_positive(LOAD(x), LOAD(x), factor * LOAD(x)));
+    MAP(n, 0.1, 1, y, where_positive(LOAD(x), LOAD(x), factor * LOAD(x)));
     return NNF_OK;
 }
 
 int FN(leaky_relu_backward)(int64_t n, double slope, const real *dy, const real *x, real *dx) {
     const vec factor = vset1((real)slope);
-    MAP(n, 0.15, dx, where_positive(LOAD(x), LOAD(dy), factor * LOAD(dy)));
+    MAP(n, 0.15, 2, dx, where_positive(LOAD(x), LOAD(dy), factor * LOAD(dy)));
     return NNF_OK;
 }
 
 int FN(sigmoid)(int64_t n, const real *x, real *y) {
-    MAP(n, 0.5, y, vsigmoid(LOAD(x)));
+    MAP(n, 0.5, 1, y, vsigmoid(LOAD(x)));
     return NNF_OK;
 }
 
 int FN(sigmoid_backward)(int64_t n, const real *dy, const real *y, real *dx) {
-    MAP(n, 0.15, dx, LOAD(dy) * LOAD(y) * (1 - LOAD(y)));
+    MAP(n, 0.15, 2, dx, LOAD(dy) * LOAD(y) * (1 - LOAD(y)));
     return NNF_OK;
 }
 
 int FN(tanh)(int64_t n, const real *x, real *y) {
-    MAP(n, 0.5, y, vtanh(LOAD(x)));
+    MAP(n, 0.5, 1, y, vtanh(LOAD(x)));
     return NNF_OK;
 }
 
 int FN(tanh_backward)(int64_t n, const real *dy, const real *y, real *dx) {
-    MAP(n, 0.15, dx, LOAD(dy) * (1 - LOAD(y) * LOAD(y)));
+    MAP(n, 0.15, 2, dx, LOAD(dy) * (1 - LOAD(y) * LOAD(y)));
     return NNF_OK;
 }

@@ -1,265 +1,189 @@
-/* batchnorm.c: batch normalisation of x, y, dx, dy (n, c, s) per channel: weight, bias, mean, var
- * and their gradients (c). s = 1 for (n, c) features.
+/* batchnorm.c: batch normalisation of x, y (n, c, s) per channel: weight, bias, mean, var and
+ * running statistics (c); s = 1 for (n, c) features. The gradients are in batchnorm_backward.c.
  *
- * Forward and backward walk the data twice: a pass for the sums of each channel, and one that
- * writes. Both cut it into pieces by shape alone; the second starts with the pieces the first left
- * in the cache. Sums are in double, of x minus a value near the channel's mean; what the pieces
- * found is combined as in Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
- * computing sample variances", 1979. */
-#include "sum.h"
+ * The data are walked twice: a pass for the sums of each channel, and one that writes. Sums are of
+ * x minus a value near the channel's mean; what the pieces found is combined in double, as in Chan,
+ * Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances",
+ * 1979. */
+#include "batchnorm.h"
 
-/* A chunk is `images` images by `part` elements of a plane; a piece is a chunk's `channels`. */
-typedef struct {
-    int64_t n, c, s;
-    int64_t images, part, channels;
-    int64_t parts, chunks, blocks;
-} grid;
+enum { SAMPLES = 16, SAMPLED_IMAGES = 4 };
 
-typedef struct {
-    int64_t chunk, n0, n1, c0, c1, s0, size; /* elements [s0, s0 + size) of each plane */
-} piece;
-
-enum { PIECE = 16384, CHANNELS = 256, SHIFT = 16 };
-
-static grid make_grid(int64_t n, int64_t c, int64_t s) {
-    grid g = {.n = n, .c = c, .s = s};
-    g.part = MIN(s, PIECE);
-    g.images = s == 1 ? PIECE / CHANNELS : MAX(1, PIECE / 16 / g.part);
-    g.channels = MIN(CHANNELS, MAX(1, PIECE / (g.images * g.part)));
-    g.parts = ceil_div(s, g.part);
-    g.chunks = ceil_div(n, g.images) * g.parts;
-    g.blocks = ceil_div(c, g.channels);
-    return g;
+/* A value near a channel's mean: the mean of some of its values, all over the plane. */
+static real near_mean(int64_t size, const real *x) {
+    const int64_t count = MIN(size, SAMPLES), step = size / count;
+    real sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += x[i * step];
+    sum /= (real)count;
+    return isfinite(sum) ? sum : 0; /* inf - inf would make the mean NaN */
 }
 
-static piece get_piece(const grid *g, int64_t task) {
-    piece p = {.chunk = task / g->blocks};
-    p.n0 = p.chunk / g->parts * g->images;
-    p.n1 = MIN(p.n0 + g->images, g->n);
-    p.c0 = task % g->blocks * g->channels;
-    p.c1 = MIN(p.c0 + g->channels, g->c);
-    p.s0 = p.chunk % g->parts * g->part;
-    p.size = MIN(g->part, g->s - p.s0);
-    return p;
+/* Mean and sum of squared deviations of a piece's channels, from the sums of d = x - shift and of
+ * their squares: (shift - mean)^2 <= L / m * variance for m of L values bounds what cancels. */
+static void set_moments(double count, double shift, double sum, double squares, double *mean,
+                        double *deviations) {
+    *mean = shift + sum / count;
+    *deviations = squares - sum * sum / count;
 }
 
-#define PIECES(p, g, ns, backwards, ...)                                                           \
-    PARALLEL_FOR(task_, (g)->chunks *(g)->blocks, (ns) * (double)((g)->n * (g)->c * (g)->s), {     \
-        const piece p =                                                                            \
-            get_piece((g), (backwards) ? (g)->chunks * (g)->blocks - 1 - task_ : task_);           \
-        __VA_ARGS__;                                                                               \
-    })
-
-static int64_t values_of(const piece *p) { return (p->n1 - p->n0) * p->size; }
-
-/* Adds up a = x - shift and b = (x - shift) * (other - other_shift) of n elements; other is x for
- * the variance and dy for the gradients (then the first sum is of dy). */
-VINLINE void add_row(int64_t n, const real *x, double shift, const real *dy, double *a, double *b) {
-    dvec sum_a[2] = {{0}}, sum_b[2] = {{0}};
-    const dvec shifts = shift - (dvec){0};
-    int64_t i = 0;
-    for (; i + 2 * DVL <= n; i += 2 * DVL)
-        for (int j = 0; j < 2; j++) {
-            const dvec d = vload_wide(x + i + j * DVL) - shifts;
-            const dvec e = dy ? vload_wide(dy + i + j * DVL) : d;
-            sum_a[j] += e;
-            sum_b[j] += d * e;
-        }
-    double rest_a = 0, rest_b = 0;
-    for (; i < n; i++) {
-        const double d = (double)x[i] - shift, e = dy ? (double)dy[i] : d;
-        rest_a += e;
-        rest_b += d * e;
-    }
-    *a += dsum(sum_a[0] + sum_a[1]) + rest_a;
-    *b += dsum(sum_b[0] + sum_b[1]) + rest_b;
-}
-
-/* The same of one row of features. */
-VINLINE void add_features(int64_t n, const real *x, const real *shift, const real *dy,
-                          double *restrict a, double *restrict b) {
-    for (int64_t i = 0; i < n; i++) {
-        const double d = (double)x[i] - (double)shift[i], e = dy ? (double)dy[i] : d;
-        a[i] += e;
-        b[i] += d * e;
-    }
-}
-
-/* Mean and sum of squared deviations of a piece's channels. The shift is the mean of the first m
- * of L values: (shift - mean)^2 <= L / m * variance bounds what cancels below. */
-static void piece_moments(const grid *g, const piece *p, const real *x, double *mean,
-                          double *squares) {
-    const double count = (double)values_of(p);
-    const real *first = x + (p->n0 * g->c + p->c0) * g->s + p->s0;
-    const int64_t width = p->c1 - p->c0, pitch = g->c * g->s, m = MIN(p->size, SHIFT);
-    const int64_t images = MIN(p->n1 - p->n0, SHIFT / m);
-    mean += p->chunk * g->c + p->c0;
-    squares += p->chunk * g->c + p->c0;
-    double a[CHANNELS] = {0}, b[CHANNELS] = {0};
+static void moments_of_planes(const grid *g, const piece *p, const real *x, double *mean,
+                              double *deviations) {
+    dvec sum[CHANNELS], squares[CHANNELS];
     real shift[CHANNELS];
-    for (int64_t n = 0; n < images; n++)
+    const int64_t width = p->c1 - p->c0;
+    for (int64_t c = 0; c < width; c++) {
+        shift[c] = near_mean(p->size, x + start_of(g, p, p->n0, p->c0 + c));
+        sum[c] = squares[c] = (dvec){0};
+    }
+    for (int64_t n = p->n0; n < p->n1; n++)
         for (int64_t c = 0; c < width; c++)
-            a[c] += dsum(vwiden(sum_lanes(m, first + n * pitch + c * g->s)));
-    for (int64_t c = 0; c < width; c++) {
-        shift[c] = (real)(a[c] / (double)(images * m));
-        if (!isfinite(shift[c]))
-            shift[c] = 0; /* inf - inf would make the mean NaN */
-        a[c] = 0;
-    }
-    for (int64_t n = p->n0; n < p->n1; n++, first += pitch)
-        if (g->s == 1)
-            add_features(width, first, shift, NULL, a, b);
-        else
-            for (int64_t c = 0; c < width; c++)
-                add_row(p->size, first + c * g->s, (double)shift[c], NULL, a + c, b + c);
-    for (int64_t c = 0; c < width; c++) {
-        mean[c] = (double)shift[c] + a[c] / count;
-        squares[c] = b[c] - a[c] * a[c] / count;
-    }
+            add_row(p->size, x + start_of(g, p, n, p->c0 + c), NULL, false, vset1(shift[c]),
+                    vzero(), vzero(), &sum[c], &squares[c]);
+    for (int64_t c = 0; c < width; c++)
+        set_moments((double)values_of(p), (double)shift[c], dsum(sum[c]), dsum(squares[c]),
+                    &mean[c], &deviations[c]);
 }
 
-/* Mean and variance of channel c from those of its chunks. */
-static void combine_moments(const grid *g, int64_t c, const double *mean, const double *squares,
-                            real *mean_of, real *var_of) {
-    const double total = (double)g->n * (double)g->s, near = isfinite(mean[c]) ? mean[c] : 0;
-    double offset = 0, sum = 0;
-    for (int64_t k = 0; k < g->chunks; k++) {
-        const piece p = get_piece(g, k * g->blocks);
-        offset += (double)values_of(&p) * (mean[k * g->c + c] - near);
+static void moments_of_features(const grid *g, const piece *p, const real *x, double *mean,
+                                double *deviations) {
+    double sum[FEATURES], squares[FEATURES];
+    real shift[FEATURES];
+    const int64_t width = width_of(g, p), pitch = g->c * g->s, images = p->n1 - p->n0;
+    const int64_t sampled = MIN(images, SAMPLED_IMAGES);
+    x += start_of(g, p, p->n0, p->c0);
+    for (int64_t i = 0; i < width; i++)
+        shift[i] = x[i];
+    for (int64_t k = 1; k < sampled; k++)
+        for (int64_t i = 0; i < width; i++)
+            shift[i] += x[k * (images / sampled) * pitch + i];
+    for (int64_t i = 0; i < width; i += g->s) { /* one for the whole channel */
+        real total = 0;
+        for (int64_t k = i; k < i + g->s; k++)
+            total += shift[k];
+        total /= (real)(sampled * g->s);
+        for (int64_t k = i; k < i + g->s; k++)
+            shift[k] = isfinite(total) ? total : 0;
     }
-    const double centre = near + offset / total;
-    for (int64_t k = 0; k < g->chunks; k++) {
-        const piece p = get_piece(g, k * g->blocks);
-        const double off = mean[k * g->c + c] - centre;
-        sum += squares[k * g->c + c] + (double)values_of(&p) * off * off;
-    }
-    mean_of[c] = (real)centre;
-    var_of[c] = (real)(sum / total);
-}
-
-static double inverse_deviation(const real *var, int64_t c, double eps) {
-    return 1 / sqrt((double)var[c] + eps);
-}
-
-/* y = (x - mean) * scale + bias */
-static void normalise(const grid *g, const piece *p, const real *x, const real *mean,
-                      const real *scale, const real *bias, real *y) {
-    for (int64_t n = p->n0; n < p->n1; n++) {
-        if (g->s == 1) {
-            for (int64_t c = p->c0; c < p->c1; c++)
-                y[n * g->c + c] = (x[n * g->c + c] - mean[c]) * scale[c] + bias[c];
-            continue;
+    add_images(images, pitch, width, x, NULL, false, shift, NULL, NULL, sum, squares);
+    for (int64_t c = 0; c < p->c1 - p->c0; c++) {
+        double a = 0, b = 0;
+        for (int64_t i = c * g->s; i < (c + 1) * g->s; i++) {
+            a += sum[i];
+            b += squares[i];
         }
-        for (int64_t c = p->c0; c < p->c1; c++) {
-            const int64_t row = (n * g->c + c) * g->s + p->s0;
-            const real m = mean[c], a = scale[c], b = bias[c];
-            for (int64_t i = 0; i < p->size; i++)
-                y[row + i] = (x[row + i] - m) * a + b;
-        }
+        set_moments((double)values_of(p), (double)shift[c * g->s], a, b, &mean[c], &deviations[c]);
     }
 }
 
-int FN(batch_norm_inference)(int64_t n, int64_t c, int64_t s, double eps, const real *x,
-                             const real *mean, const real *var, const real *weight,
-                             const real *bias, real *y) {
-    if (n == 0 || s == 0)
-        return NNF_OK;
-    const grid g = make_grid(n, c, s);
-    real *scale = alloc_reals(2 * c), *shift = scale + c;
+/* Mean and variance of the channels [c0, c1) from those of their chunks, of `count` values each. */
+static void combine_moments(const grid *g, int64_t c0, int64_t c1, const double *count,
+                            const double *mean, const double *deviations, real *mean_of,
+                            real *var_of) {
+    const double total = (double)g->n * (double)g->s;
+    double offset[CHANNELS] = {0}, sum[CHANNELS] = {0}, near[CHANNELS];
+    for (int64_t c = c0; c < c1; c++)
+        near[c - c0] = isfinite(mean[c]) ? mean[c] : 0;
+    for (int64_t k = 0; k < g->chunks; k++)
+        for (int64_t c = c0; c < c1; c++)
+            offset[c - c0] += count[k] * (mean[k * g->c + c] - near[c - c0]);
+    for (int64_t c = c0; c < c1; c++)
+        near[c - c0] += offset[c - c0] / total;
+    for (int64_t k = 0; k < g->chunks; k++)
+        for (int64_t c = c0; c < c1; c++) {
+            const double off = mean[k * g->c + c] - near[c - c0];
+            sum[c - c0] += deviations[k * g->c + c] + count[k] * off * off;
+        }
+    for (int64_t c = c0; c < c1; c++) {
+        mean_of[c] = (real)near[c - c0];
+        var_of[c] = (real)(sum[c - c0] / total);
+    }
+}
+
+/* y = (x - mean) * scale + bias, rectified if asked for */
+VINLINE void normalise(const grid *g, const piece *p, const real *x, const real *mean,
+                       const real *scale, const real *bias, nnf_activation act, bool streamed,
+                       real *y) {
+    if (g->features) {
+        real rooms[3][FEATURES + VL];
+        const real *m = per_feature(g, p, mean, rooms[0]), *a = per_feature(g, p, scale, rooms[1]);
+        const real *b = per_feature(g, p, bias, rooms[2]);
+        for (int64_t n = p->n0; n < p->n1; n++) {
+            const int64_t at = start_of(g, p, n, p->c0);
+            MAP_RANGE(0, width_of(g, p), y + at, streamed,
+                      activate(normalised(LOAD(x + at) - LOAD(m), LOAD(a), LOAD(b)), act));
+        }
+    } else {
+        for (int64_t n = p->n0; n < p->n1; n++)
+            for (int64_t c = p->c0; c < p->c1; c++) {
+                const int64_t at = start_of(g, p, n, c);
+                const vec m = vset1(mean[c]), a = vset1(scale[c]), b = vset1(bias[c]);
+                MAP_PLANE(p->size, y + at, streamed,
+                          activate(normalised(LOAD(x + at) - m, a, b), act));
+            }
+    }
+    if (streamed)
+        vstream_end();
+}
+
+/* `reads`: how often x has to be read for y. */
+static int apply(const grid *g, int64_t reads, double eps, const real *x, const real *mean,
+                 const real *var, const real *weight, const real *bias, int act, real *y) {
+    const bool streamed = streams_rows(g, reads, y);
+    real *scale = alloc_reals(2 * g->c), *shift = scale + g->c;
     if (!scale)
         return NNF_NO_MEMORY;
-    for (int64_t i = 0; i < c; i++) {
+    for (int64_t i = 0; i < g->c; i++) {
         scale[i] = (real)(inverse_deviation(var, i, eps) * (weight ? (double)weight[i] : 1));
         shift[i] = bias ? bias[i] : 0;
     }
-    PIECES(p, &g, 0.3, true, normalise(&g, &p, x, mean, scale, shift, y));
+    PIECES(p, g, 0.1, true, {
+        if (act == NNF_RELU)
+            normalise(g, &p, x, mean, scale, shift, NNF_RELU, streamed, y);
+        else
+            normalise(g, &p, x, mean, scale, shift, NNF_LINEAR, streamed, y);
+    });
     nnf_free(scale);
     return NNF_OK;
 }
 
+int FN(batch_norm_inference)(int64_t n, int64_t c, int64_t s, double eps, const real *x,
+                             const real *mean, const real *var, const real *weight,
+                             const real *bias, int act, real *y) {
+    if (n == 0 || s == 0)
+        return NNF_OK;
+    const grid g = make_grid(n, c, s);
+    return apply(&g, 1, eps, x, mean, var, weight, bias, act, y);
+}
+
 int FN(batch_norm)(int64_t n, int64_t c, int64_t s, double eps, const real *x, const real *weight,
-                   const real *bias, real *y, real *mean, real *var) {
+                   const real *bias, int act, real *y, real *mean, real *var) {
     const grid g = make_grid(n, c, s);
-    double *means = nnf_alloc((size_t)(2 * g.chunks * c) * sizeof(double));
-    double *squares = means + g.chunks * c;
-    if (!means)
+    double *count = nnf_alloc((size_t)(g.chunks * (2 * c + 1)) * sizeof(double));
+    double *means = count + g.chunks, *deviations = means + g.chunks * c;
+    if (!count)
         return NNF_NO_MEMORY;
-    PIECES(p, &g, 0.3, false, piece_moments(&g, &p, x, means, squares));
-    PARALLEL_FOR(i, c, 5.0 * (double)(c * g.chunks),
-                 combine_moments(&g, i, means, squares, mean, var));
-    nnf_free(means);
-    return FN(batch_norm_inference)(n, c, s, eps, x, mean, var, weight, bias, y);
-}
-
-/* Sums of dy and of dy * (x - mean) over a piece's channels. */
-static void piece_gradients(const grid *g, const piece *p, const real *dy, const real *x,
-                            const real *mean, double *sum, double *product) {
-    const int64_t width = p->c1 - p->c0;
-    sum += p->chunk * g->c + p->c0;
-    product += p->chunk * g->c + p->c0;
-    for (int64_t c = 0; c < width; c++)
-        sum[c] = product[c] = 0;
-    for (int64_t n = p->n0; n < p->n1; n++) {
-        const int64_t at = (n * g->c + p->c0) * g->s + p->s0;
-        if (g->s == 1)
-            add_features(width, x + at, mean + p->c0, dy + at, sum, product);
+    PIECES(p, &g, 0.1, false, {
+        const int64_t at = p.chunk * c + p.c0;
+        if (p.c0 == 0)
+            count[p.chunk] = (double)values_of(&p);
+        if (g.features)
+            moments_of_features(&g, &p, x, means + at, deviations + at);
         else
-            for (int64_t c = 0; c < width; c++)
-                add_row(p->size, x + at + c * g->s, (double)mean[p->c0 + c], dy + at + c * g->s,
-                        sum + c, product + c);
-    }
+            moments_of_planes(&g, &p, x, means + at, deviations + at);
+    });
+    PARALLEL_FOR(i, ceil_div(c, CHANNELS), 2.0 * (double)(c * g.chunks),
+                 combine_moments(&g, i * CHANNELS, MIN(c, (i + 1) * CHANNELS), count, means,
+                                 deviations, mean, var));
+    nnf_free(count);
+    return apply(&g, 2, eps, x, mean, var, weight, bias, act, y);
 }
 
-/* dx = (dy - offset - (x - mean) * slope) * scale */
-static void input_gradient(const grid *g, const piece *p, const real *dy, const real *x,
-                           const real *mean, const real *offset, const real *slope,
-                           const real *scale, real *dx) {
-    for (int64_t n = p->n0; n < p->n1; n++) {
-        if (g->s == 1) {
-            for (int64_t c = p->c0; c < p->c1; c++) {
-                const int64_t i = n * g->c + c;
-                dx[i] = (dy[i] - offset[c] - (x[i] - mean[c]) * slope[c]) * scale[c];
-            }
-            continue;
-        }
-        for (int64_t c = p->c0; c < p->c1; c++) {
-            const int64_t row = (n * g->c + c) * g->s + p->s0;
-            const real m = mean[c], a = offset[c], b = slope[c], w = scale[c];
-            for (int64_t i = 0; i < p->size; i++)
-                dx[row + i] = (dy[row + i] - a - (x[row + i] - m) * b) * w;
-        }
-    }
-}
-
-int FN(batch_norm_backward)(int64_t n, int64_t c, int64_t s, double eps, const real *dy,
-                            const real *x, const real *mean, const real *var, const real *weight,
-                            real *dx, real *dweight, real *dbias) {
-    const grid g = make_grid(n, c, s);
-    const double total = (double)n * (double)s;
-    double *sum = nnf_alloc((size_t)(2 * g.chunks * c) * sizeof(double));
-    double *product = sum + g.chunks * c;
-    real *offset = alloc_reals(3 * c), *slope = offset + c, *scale = slope + c;
-    if (!sum || !offset) {
-        nnf_free(sum);
-        nnf_free(offset);
-        return NNF_NO_MEMORY;
-    }
-    PIECES(p, &g, 0.4, false, piece_gradients(&g, &p, dy, x, mean, sum, product));
-    for (int64_t k = 1; k < g.chunks; k++)
-        for (int64_t i = 0; i < c; i++) {
-            sum[i] += sum[k * c + i];
-            product[i] += product[k * c + i];
-        }
-    for (int64_t i = 0; i < c; i++) {
-        const double inverse = inverse_deviation(var, i, eps);
-        dbias[i] = (real)sum[i];
-        dweight[i] = (real)(product[i] * inverse);
-        offset[i] = (real)(sum[i] / total);
-        slope[i] = (real)(product[i] * inverse * inverse / total);
-        scale[i] = (real)(inverse * (weight ? (double)weight[i] : 1));
-    }
-    PIECES(p, &g, 0.4, true, input_gradient(&g, &p, dy, x, mean, offset, slope, scale, dx));
-    nnf_free(sum);
-    nnf_free(offset);
+int FN(batch_norm_update)(int64_t c, int64_t count, double momentum, const real *mean,
+                          const real *var, real *running_mean, real *running_var) {
+    const vec keep = vset1((real)(1 - momentum)), take = vset1((real)momentum);
+    const vec unbiased = vset1((real)(momentum * (double)count / (double)MAX(count - 1, 1)));
+    MAP(c, 0.2, 2, running_mean, keep * LOAD(running_mean) + take * LOAD(mean));
+    MAP(c, 0.2, 2, running_var, keep * LOAD(running_var) + unbiased * LOAD(var));
     return NNF_OK;
 }

@@ -1,5 +1,5 @@
-/* optim.c: one optimizer step in one pass, in place, over n elements: param, its gradient and the
- * optimizer's state, all (n) and none overlapping another. Formulas as in PyTorch.
+/* optim.c: one optimizer step in one pass, in place, over tensors of n elements each: param, its
+ * gradient and the optimizer's state, all (n) and none overlapping another. Formulas as in PyTorch.
  */
 #include "real.h"
 
@@ -14,15 +14,54 @@ static inline real decayed(real grad, real param, real decay) {
     return decay != 0 ? grad + decay * param : grad;
 }
 
+/* All tensors, one after the other and each from a whole cache line, are cut into chunks; body is
+ * run for the part [begin, end) of the tensor t in a chunk, `ns` nanoseconds an element. */
+#define TENSORS(t, begin, end, count, tensors, ns, ...)                                            \
+    do {                                                                                           \
+        const int64_t total_ = lay_out((count), (tensors));                                        \
+        PARALLEL_RANGE(first_, last_, total_, (ns), {                                              \
+            for (int64_t i_ = tensor_at((count), (tensors), first_);                               \
+                 i_ < (count) && (tensors)[i_].begin < last_; i_++) {                              \
+                const nnf_tensor *const t = (tensors) + i_;                                        \
+                const int64_t begin = MAX(first_ - t->begin, 0),                                   \
+                              end = MIN(last_ - t->begin, t->n);                                   \
+                __VA_ARGS__;                                                                       \
+            }                                                                                      \
+        });                                                                                        \
+    } while (0)
+
+/* Says where each tensor begins; returns where the last one ends. */
+static int64_t lay_out(int64_t count, nnf_tensor *tensors) {
+    int64_t begin = 0;
+    for (int64_t i = 0; i < count; i++) {
+        tensors[i].begin = begin;
+        begin += round_up(tensors[i].n, 64 / sizeof(real));
+    }
+    return begin;
+}
+
+/* The last tensor that begins at `element` or before. */
+static int64_t tensor_at(int64_t count, const nnf_tensor *tensors, int64_t element) {
+    int64_t low = 0;
+    for (int64_t high = count; high - low > 1;) {
+        const int64_t middle = (low + high) / 2;
+        if (tensors[middle].begin <= element)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static void sgd_range(int64_t begin, int64_t end, real *restrict param, const real *restrict grad,
                       real lr, real decay) {
     for (int64_t i = begin; i < end; i++)
         param[i] -= lr * decayed(grad[i], param[i], decay);
 }
 
-int FN(sgd_update)(int64_t n, real *param, const real *grad, double lr, double weight_decay) {
-    PARALLEL_RANGE(begin, end, n, 0.4,
-                   sgd_range(begin, end, param, grad, (real)lr, (real)weight_decay));
+int FN(sgd_update)(int64_t count, nnf_tensor *tensors, double lr, double weight_decay) {
+    TENSORS(t, begin, end, count, tensors, 0.3,
+            sgd_range(begin, end, t->param, t->grad, (real)lr, (real)weight_decay));
     return NNF_OK;
 }
 
@@ -45,14 +84,14 @@ static void nesterov_range(int64_t begin, int64_t end, real *restrict param,
     }
 }
 
-int FN(momentum_update)(int64_t n, real *param, const real *grad, real *velocity, double lr,
-                        double momentum, double weight_decay, int nesterov) {
+int FN(momentum_update)(int64_t count, nnf_tensor *tensors, double lr, double momentum,
+                        double weight_decay, int nesterov) {
     const real rate = (real)lr, mu = (real)momentum, decay = (real)weight_decay;
-    PARALLEL_RANGE(begin, end, n, 0.6, {
+    TENSORS(t, begin, end, count, tensors, 0.5, {
         if (nesterov)
-            nesterov_range(begin, end, param, grad, velocity, rate, mu, decay);
+            nesterov_range(begin, end, t->param, t->grad, t->state[0], rate, mu, decay);
         else
-            momentum_range(begin, end, param, grad, velocity, rate, mu, decay);
+            momentum_range(begin, end, t->param, t->grad, t->state[0], rate, mu, decay);
     });
     return NNF_OK;
 }
@@ -67,11 +106,11 @@ static void adagrad_range(int64_t begin, int64_t end, real *restrict param,
     }
 }
 
-int FN(adagrad_update)(int64_t n, real *param, const real *grad, real *sum_sq, double lr,
-                       double eps, double weight_decay) {
-    PARALLEL_RANGE(
-        begin, end, n, 1.0,
-        adagrad_range(begin, end, param, grad, sum_sq, (real)lr, (real)eps, (real)weight_decay));
+int FN(adagrad_update)(int64_t count, nnf_tensor *tensors, double lr, double eps,
+                       double weight_decay) {
+    TENSORS(t, begin, end, count, tensors, 0.6,
+            adagrad_range(begin, end, t->param, t->grad, t->state[0], (real)lr, (real)eps,
+                          (real)weight_decay));
     return NNF_OK;
 }
 
@@ -85,11 +124,11 @@ static void rmsprop_range(int64_t begin, int64_t end, real *restrict param,
     }
 }
 
-int FN(rmsprop_update)(int64_t n, real *param, const real *grad, real *mean_sq, double lr,
-                       double alpha, double eps, double weight_decay) {
-    PARALLEL_RANGE(begin, end, n, 1.0,
-                   rmsprop_range(begin, end, param, grad, mean_sq, (real)lr, (real)alpha,
-                                 (real)(1 - alpha), (real)eps, (real)weight_decay));
+int FN(rmsprop_update)(int64_t count, nnf_tensor *tensors, double lr, double alpha, double eps,
+                       double weight_decay) {
+    TENSORS(t, begin, end, count, tensors, 0.6,
+            rmsprop_range(begin, end, t->param, t->grad, t->state[0], (real)lr, (real)alpha,
+                          (real)(1 - alpha), (real)eps, (real)weight_decay));
     return NNF_OK;
 }
 
@@ -106,12 +145,11 @@ static void adadelta_range(int64_t begin, int64_t end, real *restrict param,
     }
 }
 
-int FN(adadelta_update)(int64_t n, real *param, const real *grad, real *mean_sq,
-                        real *mean_delta_sq, double lr, double rho, double eps,
+int FN(adadelta_update)(int64_t count, nnf_tensor *tensors, double lr, double rho, double eps,
                         double weight_decay) {
-    PARALLEL_RANGE(begin, end, n, 1.4,
-                   adadelta_range(begin, end, param, grad, mean_sq, mean_delta_sq, (real)lr,
-                                  (real)rho, (real)(1 - rho), (real)eps, (real)weight_decay));
+    TENSORS(t, begin, end, count, tensors, 1.0,
+            adadelta_range(begin, end, t->param, t->grad, t->state[0], t->state[1], (real)lr,
+                           (real)rho, (real)(1 - rho), (real)eps, (real)weight_decay));
     return NNF_OK;
 }
 
@@ -130,8 +168,8 @@ static void adam_range(int64_t begin, int64_t end, real *restrict param, const r
     }
 }
 
-static int adam(int64_t n, real *param, const real *grad, real *m, real *v, int64_t step, double lr,
-                double beta1, double beta2, double eps, double decay, double shrink) {
+static int adam(int64_t count, nnf_tensor *tensors, int64_t step, double lr, double beta1,
+                double beta2, double eps, double decay, double shrink) {
     const adam_step s = {
         .rate = (real)(lr / (1 - pow(beta1, (double)step))),
         .beta1 = (real)beta1,
@@ -143,16 +181,17 @@ static int adam(int64_t n, real *param, const real *grad, real *m, real *v, int6
         .decay = (real)decay,
         .shrink = (real)shrink,
     };
-    PARALLEL_RANGE(begin, end, n, 1.2, adam_range(begin, end, param, grad, m, v, s));
+    TENSORS(t, begin, end, count, tensors, 0.6,
+            adam_range(begin, end, t->param, t->grad, t->state[0], t->state[1], s));
     return NNF_OK;
 }
 
-int FN(adam_update)(int64_t n, real *param, const real *grad, real *m, real *v, int64_t step,
-                    double lr, double beta1, double beta2, double eps, double weight_decay) {
-    return adam(n, param, grad, m, v, step, lr, beta1, beta2, eps, weight_decay, 1);
+int FN(adam_update)(int64_t count, nnf_tensor *tensors, int64_t step, double lr, double beta1,
+                    double beta2, double eps, double weight_decay) {
+    return adam(count, tensors, step, lr, beta1, beta2, eps, weight_decay, 1);
 }
 
-int FN(adamw_update)(int64_t n, real *param, const real *grad, real *m, real *v, int64_t step,
-                     double lr, double beta1, double beta2, double eps, double weight_decay) {
-    return adam(n, param, grad, m, v, step, lr, beta1, beta2, eps, 0, 1 - lr * weight_decay);
+int FN(adamw_update)(int64_t count, nnf_tensor *tensors, int64_t step, double lr, double beta1,
+                     double beta2, double eps, double weight_decay) {
+    return adam(count, tensors, step, lr, beta1, beta2, eps, 0, 1 - lr * weight_decay);
 }

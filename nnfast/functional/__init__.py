@@ -24,7 +24,7 @@ from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
 from .linear import gemm, linear, linear_backward
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
-from .norm import batch_norm, batch_norm_backward, batch_norm_inference
+from .norm import batch_norm, batch_norm_backward, batch_norm_inference, batch_norm_update
 from .optim import (
     adadelta_update,
     adagrad_update,
@@ -55,6 +55,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_inference",
+    "batch_norm_update",
     "col2im",
     "conv2d",
     "conv2d_backward",

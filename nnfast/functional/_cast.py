@@ -15,6 +15,8 @@ from numpy import ndarray
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
+Arrays = Array | Sequence[Array]
+ArrayLikes = ArrayLike | Sequence[ArrayLike]
 IntPair = int | Sequence[int]
 
 FLOAT32, FLOAT64, INT64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
@@ -49,6 +51,24 @@ def many(names: Sequence[str], *values: Any) -> Sequence[Any]:
         if dtype is FLOAT32 or dtype is FLOAT64:
             return values
     return _prepare(names, values)
+
+
+def like(name: str, value: Any, other: Any) -> Array:
+    """Return the argument as `one` does, in the dtype of an array that cannot be cast itself."""
+    array, dtype = one(name, value), getattr(other, "dtype", None)
+    return array if dtype not in (FLOAT32, FLOAT64) else array.astype(dtype, copy=False)
+
+
+def gradients(param: Any, grad: Any) -> Any:
+    """Return the gradient of an array, or those of a list or tuple of arrays, as `one` does."""
+    if not isinstance(param, (list, tuple)):
+        return one("grad", grad)
+    if not isinstance(grad, (list, tuple)):
+        raise TypeError(f"grad must be a list or tuple of arrays, as param is, got {grad!r}")
+    for array in grad:
+        if type(array) is not ndarray or not array.flags.carray or array.dtype.char not in "fd":
+            return [one("grad", array) for array in grad]
+    return grad
 
 
 def labels(value: Any, x: Array | None) -> Array:

@@ -1,39 +1,45 @@
-"""One step of an optimizer on one parameter array.
+"""One step of an optimizer on a parameter array, or on several at once.
 
 param and the state are changed in place, hence never cast or copied: they must be writable
 C-contiguous arrays of float32 or float64, all of one dtype and shape, no two overlapping. grad is
 only read and has their dtype and shape. Where papers differ, the formulas are those of PyTorch.
+
+To update several parameters by one call, give lists or tuples of arrays, one as long as the other:
+``adam_update([w, b], [dw, db], [m_w, m_b], [v_w, v_b], step)``. The parameters may differ in shape
+and dtype. The numbers are those of a call for each; small parameters take less time this way.
+
 All functions return None, and raise
 
 - TypeError if an array is no NumPy array of float32 or float64, or the dtypes differ;
-- ValueError if the shapes differ, an array cannot be written to, or a number is out of range.
+- ValueError if the shapes differ, an array cannot be written to, two share memory, or a number is
+  out of range. Nothing is changed then.
 """
 
 from ..backend import active
-from ._cast import Array, ArrayLike, one
+from ._cast import ArrayLikes, Arrays, gradients
 
 
-def sgd_update(param: Array, grad: ArrayLike, lr: float, weight_decay: float = 0.0) -> None:
+def sgd_update(param: Arrays, grad: ArrayLikes, lr: float, weight_decay: float = 0.0) -> None:
     """Gradient descent: ``param -= lr * (grad + weight_decay * param)``.
 
     Parameters
     ----------
-    param : ndarray
+    param : ndarray or sequence of ndarray
         Updated in place.
-    grad : array_like, shape of param
+    grad : array_like, shape of param, or sequence of array_like
         Gradient of the loss.
     lr : float
         Learning rate, not negative.
     weight_decay : float
         Factor of the L2 penalty's gradient, not negative.
     """
-    active().sgd_update(param, one("grad", grad), lr, weight_decay)
+    active().sgd_update(param, gradients(param, grad), lr, weight_decay)
 
 
 def momentum_update(
-    param: Array,
-    grad: ArrayLike,
-    velocity: Array,
+    param: Arrays,
+    grad: ArrayLikes,
+    velocity: Arrays,
     lr: float,
     momentum: float = 0.9,
     weight_decay: float = 0.0,
@@ -46,9 +52,9 @@ def momentum_update(
 
     Parameters
     ----------
-    param, velocity : ndarray
+    param, velocity : ndarray or sequence of ndarray
         Updated in place; velocity starts as zeros.
-    grad : array_like, shape of param
+    grad : array_like, shape of param, or sequence of array_like
         Gradient of the loss.
     lr, momentum, weight_decay : float
         Not negative.
@@ -56,14 +62,14 @@ def momentum_update(
         Whether to look ahead.
     """
     active().momentum_update(
-        param, one("grad", grad), velocity, lr, momentum, weight_decay, nesterov
+        param, gradients(param, grad), velocity, lr, momentum, weight_decay, nesterov
     )
 
 
 def adagrad_update(
-    param: Array,
-    grad: ArrayLike,
-    sum_sq: Array,
+    param: Arrays,
+    grad: ArrayLikes,
+    sum_sq: Arrays,
     lr: float,
     eps: float = 1e-10,
     weight_decay: float = 0.0,
@@ -74,20 +80,20 @@ def adagrad_update(
 
     Parameters
     ----------
-    param, sum_sq : ndarray
+    param, sum_sq : ndarray or sequence of ndarray
         Updated in place; sum_sq starts as zeros.
-    grad : array_like, shape of param
+    grad : array_like, shape of param, or sequence of array_like
         Gradient of the loss.
     lr, eps, weight_decay : float
         Not negative.
     """
-    active().adagrad_update(param, one("grad", grad), sum_sq, lr, eps, weight_decay)
+    active().adagrad_update(param, gradients(param, grad), sum_sq, lr, eps, weight_decay)
 
 
 def rmsprop_update(
-    param: Array,
-    grad: ArrayLike,
-    mean_sq: Array,
+    param: Arrays,
+    grad: ArrayLikes,
+    mean_sq: Arrays,
     lr: float,
     alpha: float = 0.99,
     eps: float = 1e-8,
@@ -100,23 +106,23 @@ def rmsprop_update(
 
     Parameters
     ----------
-    param, mean_sq : ndarray
+    param, mean_sq : ndarray or sequence of ndarray
         Updated in place; mean_sq starts as zeros.
-    grad : array_like, shape of param
+    grad : array_like, shape of param, or sequence of array_like
         Gradient of the loss.
     lr, eps, weight_decay : float
         Not negative.
     alpha : float
         In [0, 1].
     """
-    active().rmsprop_update(param, one("grad", grad), mean_sq, lr, alpha, eps, weight_decay)
+    active().rmsprop_update(param, gradients(param, grad), mean_sq, lr, alpha, eps, weight_decay)
 
 
 def adadelta_update(
-    param: Array,
-    grad: ArrayLike,
-    mean_sq: Array,
-    mean_delta_sq: Array,
+    param: Arrays,
+    grad: ArrayLikes,
+    mean_sq: Arrays,
+    mean_delta_sq: Arrays,
     lr: float = 1.0,
     rho: float = 0.9,
     eps: float = 1e-6,
@@ -130,9 +136,9 @@ def adadelta_update(
 
     Parameters
     ----------
-    param, mean_sq, mean_delta_sq : ndarray
+    param, mean_sq, mean_delta_sq : ndarray or sequence of ndarray
         Updated in place; both means start as zeros.
-    grad : array_like, shape of param
+    grad : array_like, shape of param, or sequence of array_like
         Gradient of the loss.
     lr, eps, weight_decay : float
         Not negative.
@@ -140,15 +146,15 @@ def adadelta_update(
         In [0, 1].
     """
     active().adadelta_update(
-        param, one("grad", grad), mean_sq, mean_delta_sq, lr, rho, eps, weight_decay
+        param, gradients(param, grad), mean_sq, mean_delta_sq, lr, rho, eps, weight_decay
     )
 
 
 def adam_update(
-    param: Array,
-    grad: ArrayLike,
-    m: Array,
-    v: Array,
+    param: Arrays,
+    grad: ArrayLikes,
+    m: Arrays,
+    v: Arrays,
     step: int,
     lr: float = 1e-3,
     beta1: float = 0.9,
@@ -163,9 +169,9 @@ def adam_update(
 
     Parameters
     ----------
-    param, m, v : ndarray
+    param, m, v : ndarray or sequence of ndarray
         Updated in place; the moments m and v start as zeros.
-    grad : array_like, shape of param
+    grad : array_like, shape of param, or sequence of array_like
         Gradient of the loss.
     step : int
         Number of this step, from 1.
@@ -174,14 +180,16 @@ def adam_update(
     beta1, beta2 : float
         In [0, 1).
     """
-    active().adam_update(param, one("grad", grad), m, v, step, lr, beta1, beta2, eps, weight_decay)
+    active().adam_update(
+        param, gradients(param, grad), m, v, step, lr, beta1, beta2, eps, weight_decay
+    )
 
 
 def adamw_update(
-    param: Array,
-    grad: ArrayLike,
-    m: Array,
-    v: Array,
+    param: Arrays,
+    grad: ArrayLikes,
+    m: Arrays,
+    v: Arrays,
     step: int,
     lr: float = 1e-3,
     beta1: float = 0.9,
@@ -193,9 +201,9 @@ def adamw_update(
 
     Parameters
     ----------
-    param, m, v : ndarray
+    param, m, v : ndarray or sequence of ndarray
         Updated in place; the moments m and v start as zeros.
-    grad : array_like, shape of param
+    grad : array_like, shape of param, or sequence of array_like
         Gradient of the loss.
     step : int
         Number of this step, from 1.
@@ -204,4 +212,6 @@ def adamw_update(
     beta1, beta2 : float
         In [0, 1).
     """
-    active().adamw_update(param, one("grad", grad), m, v, step, lr, beta1, beta2, eps, weight_decay)
+    active().adamw_update(
+        param, gradients(param, grad), m, v, step, lr, beta1, beta2, eps, weight_decay
+    )

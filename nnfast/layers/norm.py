@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from nnfast import functional as F
 from nnfast import init as _init
+from nnfast.layers.activation import activation_backward
 from nnfast.layers.base import Layer
-from nnfast.layers.checks import integer, number, same_dtype
+from nnfast.layers.checks import integer, number, one_of, same_dtype
 from nnfast.layers.parameter import Array, Parameter
 
 
@@ -27,10 +28,12 @@ class _BatchNorm(Layer):
         momentum: float = 0.1,
         affine: bool = True,
         dtype: npt.DTypeLike = np.float32,
+        activation: str | None = None,
     ) -> None:
         self.num_features = integer("num_features", num_features)
         self.eps = number("eps", eps)
         self.momentum = number("momentum", momentum, most=1.0)
+        self.activation: str | None = one_of("activation", activation, (None, "relu"))
         shape = (self.num_features,)
         self.weight = Parameter(_init.ones(shape, dtype=dtype), name="weight") if affine else None
         self.bias = Parameter(_init.zeros(shape, dtype=dtype), name="bias") if affine else None
@@ -40,6 +43,10 @@ class _BatchNorm(Layer):
 
     def forward(self, x: Array) -> Array:
         """Normalise each channel: by the batch in training, by the running statistics else."""
+        return self.forward_fused(x, self.activation)
+
+    def forward_fused(self, x: Array, activation: str | None) -> Array:
+        """Do `forward` with this activation, through which `backward` goes too."""
         x = np.asarray(x)
         if x.ndim != self._ndim or x.shape[1] != self.num_features:
             tail = ", H, W" if self._ndim == 4 else ""
@@ -51,38 +58,35 @@ class _BatchNorm(Layer):
         bias = None if self.bias is None else self.bias.expect()
         mean, var = self.running_mean, self.running_var
         if self.training:
-            y, mean, var = F.batch_norm(x, weight, bias, self.eps)
+            y, mean, var = F.batch_norm(x, weight, bias, self.eps, activation)
             same_dtype(self, y, self.running_mean)
-            self._track(mean, var, x.size // self.num_features)
+            count = x.size // self.num_features
+            running = (self.running_mean, self.running_var)
+            F.batch_norm_update(*running, mean, var, count, self.momentum)
+            self.num_batches_tracked += 1
         else:
-            y = F.batch_norm_inference(x, mean, var, weight, bias, self.eps)
+            y = F.batch_norm_inference(x, mean, var, weight, bias, self.eps, activation)
             same_dtype(self, y, self.running_mean)
-        self._saved = (x, mean, var, self.training)
+        self._saved = (x, mean, var, None if self.training else y, activation)
         return y
-
-    def _track(self, mean: Array, var: Array, count: int) -> None:
-        """Move the running statistics; the variance there is the unbiased one, as in PyTorch."""
-        keep, take = 1.0 - self.momentum, self.momentum
-        self.running_mean *= keep
-        self.running_mean += take * mean
-        self.running_var *= keep
-        self.running_var += take * count / max(count - 1, 1) * var
-        self.num_batches_tracked += 1
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
         """Take dout of the shape of y, return dx of the shape of x."""
-        x, mean, var, batch_statistics = self._take()
+        x, mean, var, y, activation = self._take()
         weight = None if self.weight is None else self.weight.data
-        dx, dw, db = F.batch_norm_backward(dout, x, mean, var, weight, self.eps)
+        bias = None if self.bias is None else self.bias.data
+        if y is None:
+            rest = (weight, self.eps, bias, activation, needs_dx)
+            dx, dw, db = F.batch_norm_backward(dout, x, mean, var, *rest)
+        else:  # mean and var were constants: y is x scaled, and so is dx
+            dy = activation_backward(activation, dout, y)
+            _, dw, db = F.batch_norm_backward(dy, x, mean, var, weight, self.eps, needs_dx=False)
+            scaled = (np.zeros_like(mean), var, weight, None, self.eps)
+            dx = F.batch_norm_inference(dy, *scaled) if needs_dx else None
         if self.weight is not None and self.bias is not None:
             self.weight.collect(dw)
             self.bias.collect(db)
-        if not needs_dx:
-            return None
-        if not batch_statistics:  # mean and var were constants: y is x scaled, and so is dx
-            dx = F.batch_norm_inference(dout, np.zeros_like(mean), var, weight, None, self.eps)
-        result: Array = dx
-        return result
+        return dx
 
     def _describe(self) -> str:
         defaults: dict[str, Any] = {"eps": 1e-5, "momentum": 0.1}
@@ -90,7 +94,8 @@ class _BatchNorm(Layer):
         for name, usual in defaults.items():
             value = getattr(self, name)
             text += f", {name}={value:g}" if value != usual else ""
-        return text + ("" if self.weight is not None else ", affine=False")
+        text += "" if self.weight is not None else ", affine=False"
+        return text + (f", activation={self.activation!r}" if self.activation else "")
 
 
 class BatchNorm1d(_BatchNorm):
@@ -106,6 +111,8 @@ class BatchNorm1d(_BatchNorm):
     affine : bool
         Whether to learn a scale `weight` and a shift `bias`.
     dtype : float32 or float64
+    activation : {None, "relu"}
+        Applied to the result, forward and backward without a pass of its own.
 
     Attributes
     ----------

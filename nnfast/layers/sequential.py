@@ -12,8 +12,12 @@ from nnfast.layers.activation import ReLU
 from nnfast.layers.base import Layer
 from nnfast.layers.conv import Conv2d
 from nnfast.layers.linear import Linear
+from nnfast.layers.norm import BatchNorm1d, BatchNorm2d
 from nnfast.layers.parameter import Array
 from nnfast.layers.pool import MaxPool2d
+
+NORMS = (BatchNorm1d, BatchNorm2d)
+FUSING = (Linear, Conv2d, *NORMS)
 
 
 class Sequential(Layer):
@@ -74,7 +78,8 @@ class Sequential(Layer):
                 x = layer.forward(x)
             else:
                 x = layer.forward_fused(x, "relu")  # type: ignore[attr-defined]
-                relu._saved = x
+                if not isinstance(layer, NORMS):
+                    relu._saved = x
         self._saved = True
         return x
 
@@ -85,7 +90,9 @@ class Sequential(Layer):
         gradient, and None is returned. Ask for it with ``needs_dx=True``.
         """
         self._take()
-        order = [layer for step in self._planned or () for layer in step if layer is not None]
+        order = []
+        for layer, relu in self._planned or ():
+            order += [layer] if relu is None or isinstance(layer, NORMS) else [layer, relu]
         first = 0 if needs_dx else _first_learning(order)
         grad: Any = dout
         for i in range(len(order) - 1, first - 1, -1):
@@ -97,12 +104,15 @@ class Sequential(Layer):
 
         The numbers are those of the order given, bit by bit. ReLU and max pooling change places,
         because the maximum of what is cut off at zero is the maximum cut off at zero: a quarter of
-        the work, forward and backward. Any other ReLU is computed with the Linear or Conv2d
-        before it, while the results are in registers.
+        the work, forward and backward. Any other ReLU is computed with the Linear, Conv2d or batch
+        norm before it, while the results are in registers; a batch norm's backward includes it,
+        which is better still.
         """
         layers = list(self._layers)
         for i in range(len(layers) - 1):
             if type(layers[i]) is ReLU and type(layers[i + 1]) is MaxPool2d:
+                if i > 0 and isinstance(layers[i - 1], NORMS) and _may_fuse(layers[i - 1], None):
+                    continue
                 layers[i], layers[i + 1] = layers[i + 1], layers[i]
         plan: list[tuple[Layer, Layer | None]] = []
         for layer in layers:
@@ -138,7 +148,7 @@ def _may_fuse(layer: Layer | None, relu: Layer | None) -> bool:
 
     A subclass cannot: it may have a forward of its own, which must not be passed by.
     """
-    if not isinstance(layer, Linear | Conv2d) or type(layer) not in (Linear, Conv2d):
+    if not isinstance(layer, FUSING) or type(layer) not in FUSING:
         return False
     return relu is None and layer.activation is None
 

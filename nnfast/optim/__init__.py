@@ -1,4 +1,4 @@
-"""Optimizers over the parameters of a model, each step one pass over each parameter.
+"""Optimizers over the parameters of a model, each step one pass over all of them.
 
 They change ``parameter.data`` in place and pass over parameters which are frozen or have no
 gradient yet. `lr` and the other settings are plain attributes and may be changed at any time. A

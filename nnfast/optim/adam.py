@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from nnfast import functional as F
-from nnfast.layers.parameter import Array, Parameter
-from nnfast.optim.base import Optimizer
+from nnfast.layers.parameter import Parameter
+from nnfast.optim.base import Arrays, Optimizer
 
 
 class Adam(Optimizer):
@@ -53,7 +53,7 @@ class Adam(Optimizer):
             params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay
         )
 
-    def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
+    def _update(self, step: int, data: Arrays, grad: Arrays, state: list[Arrays]) -> None:
         m, v = state
         rest = (self.lr, self.beta1, self.beta2, self.eps, self.weight_decay)
         F.adam_update(data, grad, m, v, step, *rest)
@@ -77,7 +77,7 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, beta1, beta2, eps, weight_decay)
 
-    def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
+    def _update(self, step: int, data: Arrays, grad: Arrays, state: list[Arrays]) -> None:
         m, v = state
         rest = (self.lr, self.beta1, self.beta2, self.eps, self.weight_decay)
         F.adamw_update(data, grad, m, v, step, *rest)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from nnfast import functional as F
-from nnfast.layers.parameter import Array, Parameter
-from nnfast.optim.base import Optimizer
+from nnfast.layers.parameter import Parameter
+from nnfast.optim.base import Arrays, Optimizer
 
 
 class AdaGrad(Optimizer):
@@ -39,7 +39,7 @@ class AdaGrad(Optimizer):
         self.weight_decay: float
         super().__init__(params, lr=lr, eps=eps, weight_decay=weight_decay)
 
-    def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
+    def _update(self, step: int, data: Arrays, grad: Arrays, state: list[Arrays]) -> None:
         F.adagrad_update(data, grad, state[0], self.lr, self.eps, self.weight_decay)
 
 
@@ -75,7 +75,7 @@ class RMSprop(Optimizer):
         self.weight_decay: float
         super().__init__(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
 
-    def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
+    def _update(self, step: int, data: Arrays, grad: Arrays, state: list[Arrays]) -> None:
         F.rmsprop_update(data, grad, state[0], self.lr, self.alpha, self.eps, self.weight_decay)
 
 
@@ -111,6 +111,6 @@ class Adadelta(Optimizer):
         self.weight_decay: float
         super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
 
-    def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
+    def _update(self, step: int, data: Arrays, grad: Arrays, state: list[Arrays]) -> None:
         mean, delta = state
         F.adadelta_update(data, grad, mean, delta, self.lr, self.rho, self.eps, self.weight_decay)

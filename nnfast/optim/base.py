@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,10 +11,13 @@ import numpy as np
 from nnfast.layers.checks import integer, number
 from nnfast.layers.parameter import Array, Parameter
 
+Arrays = Sequence[Array]
+
 
 class Optimizer:
     """Base of all optimizers: parameters, their state arrays and their step counts.
 
+    Parameters must not share memory; to use a weight twice, give both layers one Parameter.
     A subclass names its state arrays in `slots` and its settings, each with the number it must
     stay below, in `settings`, and defines `_update`.
     """
@@ -37,6 +40,7 @@ class Optimizer:
             setattr(self, name, self._checked(name, value))
         self._state: list[tuple[Array, ...] | None] = [None] * len(self.params)
         self._steps = [0] * len(self.params)
+        self._last: tuple[list[int], tuple[str, ...], list[Arrays]] = ([], (), [])
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -49,17 +53,37 @@ class Optimizer:
         return number(name, value, below=self.settings[name])
 
     def step(self) -> None:
-        """Update every parameter that has a gradient and is not frozen, in place."""
-        for i, p in enumerate(self.params):
-            if p.grad is None or not p.requires_grad:
-                continue
-            state = self._state[i]
-            if state is None or len(state) != len(self.slots):
-                self._state[i] = state = tuple(np.zeros_like(p.data) for _ in self.slots)
-            self._steps[i] += 1
-            self._update(p.data, p.grad, state, self._steps[i])
+        """Update every parameter that has a gradient and is not frozen, in place.
 
-    def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
+        Those that have taken as many steps, usually all, are updated together.
+        """
+        params, steps = self.params, self._steps
+        ready = [i for i, p in enumerate(params) if p.grad is not None and p.requires_grad]
+        counts = {steps[i] for i in ready}
+        for count in counts:
+            members = ready if len(counts) == 1 else [i for i in ready if steps[i] == count]
+            data, grad = [params[i].data for i in members], [params[i].grad for i in members]
+            self._update(count + 1, data, grad, self._arrays(members))  # type: ignore[arg-type]
+            for i in members:
+                steps[i] = count + 1
+
+    def _arrays(self, members: list[int]) -> list[Arrays]:
+        """Return, for each of `slots`, the arrays of these parameters; new ones are all zero.
+
+        Usually they are those of the last step: these are kept ready.
+        """
+        slots = self.slots
+        if self._last[:2] != (members, slots):
+            for i in members:
+                state = self._state[i]
+                if state is None or len(state) != len(slots):
+                    self._state[i] = tuple(np.zeros_like(self.params[i].data) for _ in slots)
+            states: Any = [self._state[i] for i in members]
+            self._last = (members, slots, list(zip(*states, strict=True)))
+        return self._last[2]
+
+    def _update(self, step: int, data: Arrays, grad: Arrays, state: list[Arrays]) -> None:
+        """Take step number `step`: weights, gradients and, for each slot, state arrays."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -105,6 +129,7 @@ class Optimizer:
         fresh._state = [
             fresh._load(i, state["state"]) if n else None for i, n in enumerate(fresh._steps)
         ]
+        fresh._last = ([], (), [])
         vars(self).update(vars(fresh))
 
     def _load(self, i: int, arrays: Mapping[str, Any]) -> tuple[Array, ...]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from nnfast import functional as F
-from nnfast.layers.parameter import Array, Parameter
-from nnfast.optim.base import Optimizer
+from nnfast.layers.parameter import Parameter
+from nnfast.optim.base import Arrays, Optimizer
 
 
 class SGD(Optimizer):
@@ -53,7 +53,7 @@ class SGD(Optimizer):
         """The velocity, if there is a momentum."""
         return ("velocity",) if self.momentum else ()
 
-    def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
+    def _update(self, step: int, data: Arrays, grad: Arrays, state: list[Arrays]) -> None:
         if state:
             rest = (self.momentum, self.weight_decay, self.nesterov)
             F.momentum_update(data, grad, state[0], self.lr, *rest)

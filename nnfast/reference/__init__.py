@@ -16,7 +16,7 @@ from .activation import (
     tanh,
     tanh_backward,
 )
-from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference
+from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference, batch_norm_update
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
 from .gemm import gemm, linear, linear_backward
@@ -52,6 +52,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_inference",
+    "batch_norm_update",
     "col2im",
     "conv2d",
     "conv2d_backward",

@@ -7,13 +7,14 @@ refuse the same calls with checks of their own.
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Arrays = Array | Sequence[Array]
 IntPair = int | Sequence[int]
 
 MAX_SIZE = 2**30  # of a stride, padding...; sums and products of two fit 64 bits
@@ -142,20 +143,54 @@ def axis(value: SupportsIndex, dims: int) -> int:
     return integer("axis", value, -dims, dims - 1) % dims
 
 
-def in_place(param: Array, grad: Array, **state: Array) -> None:
-    """Check the arrays of an optimizer: one dtype and shape, writable, no two overlapping."""
-    arrays = {"param": param, "grad": grad, **state}
-    floats(**arrays)
-    for name, array in arrays.items():
-        shape(name, array, param.shape)
-        if name == "grad":
-            continue
+def tensors(param: Arrays, **others: Arrays) -> list[tuple[Array, ...]]:
+    """Check what an optimizer updates, single arrays or sequences of them; return tensor by tensor.
+
+    Only grad is not changed.
+    """
+    given = {"param": param, **others}
+    if not isinstance(param, (list, tuple)):
+        in_place({k: a for k, a in given.items() if k != "grad"}, grad=given["grad"])  # type: ignore
+        return [tuple(given.values())]  # type: ignore[arg-type]
+    for name, arrays in given.items():
+        if not isinstance(arrays, (list, tuple)):
+            raise TypeError(
+                f"{name} must be a list or tuple of arrays, as param is, got {arrays!r}"
+            )
+        if len(arrays) != len(param):
+            raise ValueError(
+                f"{name} must have as many arrays as param, {len(param)}, got {len(arrays)}"
+            )
+    all_changed: dict[str, Array] = {}
+    all_read: dict[str, Array] = {}
+    for i in range(len(param)):
+        one = {f"{name}[{i}]": arrays[i] for name, arrays in given.items()}
+        read = {f"grad[{i}]": one.pop(f"grad[{i}]")}
+        in_place(one, **read)
+        all_changed |= one
+        all_read |= read
+    apart(all_changed, all_read)
+    return list(zip(*given.values(), strict=True))
+
+
+def in_place(changed: Mapping[str, Array], **read: Array) -> None:
+    """Check arrays of which some are changed: one dtype and shape, writable, none overlapping."""
+    floats(**changed, **read)
+    wanted = next(iter(changed.values())).shape
+    for name, array in (*changed.items(), *read.items()):
+        shape(name, array, wanted)
+    for name, array in changed.items():
         if not array.flags.writeable:
             raise ValueError(f"{name} is updated in place and must be writable, but is read-only")
         if not array.flags.c_contiguous:
             raise ValueError(f"{name} is updated in place and must be C-contiguous")
-    names = list(arrays)
+    apart(changed, read)
+
+
+def apart(changed: Mapping[str, Array], read: Mapping[str, Array]) -> None:
+    """Check that no array that is changed shares memory with another one."""
+    names = list(changed)
     for i, name in enumerate(names):
-        for other in names[:i]:
-            if np.may_share_memory(arrays[name], arrays[other]):
+        for other, array in (*((n, changed[n]) for n in names[:i]), *read.items()):
+            if np.may_share_memory(changed[name], array):
                 raise ValueError(f"{name} shares memory with {other}")

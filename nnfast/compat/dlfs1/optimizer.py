@@ -7,7 +7,7 @@ first example of an optimizer has those) NumPy does the arithmetic, with its own
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from math import sqrt
 from typing import Any
 
@@ -29,6 +29,29 @@ def _in_one_pass(*arrays: Any) -> bool:
     ) and is_native(*arrays)
 
 
+def _in_one_call(
+    function: Callable[..., None],
+    settings: Sequence[float],
+    params: Mapping[Any, Any],
+    *others: Mapping[Any, Any],
+) -> list[Any]:
+    """Update by one call what a kernel can, from gradients and state; return the other keys."""
+    ours, rest = [], []
+    for key, p in params.items():
+        arrays = (p, *(other[key] for other in others))
+        if _in_one_pass(*arrays):
+            ours.append(arrays)
+        else:
+            rest.append(key)
+    if ours:
+        try:
+            function(*zip(*ours, strict=True), *settings)
+        except ValueError:  # one array under two keys is updated twice
+            for arrays in ours:
+                function(*arrays, *settings)
+    return rest
+
+
 def _zeros_like(params: Mapping[Any, Any]) -> dict[Any, Any]:
     return {key: np.zeros_like(value, order="C") for key, value in params.items()}
 
@@ -41,13 +64,8 @@ class SGD:
 
     def update(self, params: MutableMapping[Any, Any], grads: Mapping[Any, Any]) -> None:
         """Move every parameter against its gradient."""
-        for key, p in params.items():
-            g = grads[key]
-            if _in_one_pass(p, g):
-                F.sgd_update(p, g, self.lr)
-            else:
-                p -= self.lr * g
-                params[key] = p
+        for key in _in_one_call(F.sgd_update, (self.lr,), params, grads):
+            params[key] -= self.lr * grads[key]
 
 
 class Momentum:
@@ -117,14 +135,10 @@ class AdaGrad:
         """Move every parameter, each element at its own rate."""
         if self.h is None:
             self.h = _zeros_like(params)
-        for key, p in params.items():
-            g, h = grads[key], self.h[key]
-            if _in_one_pass(p, g, h):
-                F.adagrad_update(p, g, h, self.lr, _EPS)
-            else:
-                h += g * g
-                p -= self.lr * g / (np.sqrt(h) + _EPS)
-                self.h[key], params[key] = h, p
+        for key in _in_one_call(F.adagrad_update, (self.lr, _EPS), params, grads, self.h):
+            g = grads[key]
+            self.h[key] += g * g
+            params[key] -= self.lr * g / (np.sqrt(self.h[key]) + _EPS)
 
 
 class RMSprop:
@@ -139,15 +153,12 @@ class RMSprop:
         """Move every parameter, each element at its own rate."""
         if self.h is None:
             self.h = _zeros_like(params)
-        for key, p in params.items():
-            g, h = grads[key], self.h[key]
-            if _in_one_pass(p, g, h):
-                F.rmsprop_update(p, g, h, self.lr, self.decay_rate, _EPS)
-            else:
-                h *= self.decay_rate
-                h += (1 - self.decay_rate) * g * g
-                p -= self.lr * g / (np.sqrt(h) + _EPS)
-                self.h[key], params[key] = h, p
+        settings = (self.lr, self.decay_rate, _EPS)
+        for key in _in_one_call(F.rmsprop_update, settings, params, grads, self.h):
+            g = grads[key]
+            self.h[key] *= self.decay_rate
+            self.h[key] += (1 - self.decay_rate) * g * g
+            params[key] -= self.lr * g / (np.sqrt(self.h[key]) + _EPS)
 
 
 class Adam:
@@ -168,14 +179,10 @@ class Adam:
         self.iter += 1
         correction1, correction2 = 1.0 - self.beta1**self.iter, sqrt(1.0 - self.beta2**self.iter)
         lr = self.lr * correction2 / correction1
-        for key, p in params.items():
-            g, m, v = grads[key], self.m[key], self.v[key]
-            if _in_one_pass(p, g, m, v):
-                # The kernel divides sqrt(v) by correction2 before it adds its epsilon.
-                eps = _EPS / correction2
-                F.adam_update(p, g, m, v, self.iter, self.lr, self.beta1, self.beta2, eps)
-            else:
-                m += (1 - self.beta1) * (g - m)
-                v += (1 - self.beta2) * (g * g - v)
-                p -= lr * m / (np.sqrt(v) + _EPS)
-                self.m[key], self.v[key], params[key] = m, v, p
+        # The kernel divides sqrt(v) by correction2 before it adds its epsilon.
+        settings = (self.iter, self.lr, self.beta1, self.beta2, _EPS / correction2)
+        for key in _in_one_call(F.adam_update, settings, params, grads, self.m, self.v):
+            g = grads[key]
+            self.m[key] += (1 - self.beta1) * (g - self.m[key])
+            self.v[key] += (1 - self.beta2) * (g * g - self.v[key])
+            params[key] -= lr * self.m[key] / (np.sqrt(self.v[key]) + _EPS)
