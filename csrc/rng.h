@@ -11,11 +11,12 @@
 
 enum {
     PHILOX_CHAINS = 4, /* independent vectors: the rounds of one are a chain of latencies */
-    PHILOX_WORDS = PHILOX_CHAINS * VBYTES / 4, /* words that one step makes */
+    PHILOX_BYTES = PHILOX_CHAINS * VBYTES, /* that one step makes */
 };
 
-/* word[i] for i < PHILOX_WORDS is word i % 4 of block first + i / 4. */
-static inline void philox_step(uint64_t first, uint64_t seed, uint64_t offset, uint32_t *word) {
+/* The bytes of the blocks from `first` on, sixteen each. */
+static inline void philox_step(uint64_t first, uint64_t seed, uint64_t offset,
+                               uint8_t byte[PHILOX_BYTES]) {
     u64vec state[PHILOX_CHAINS], multiplier, key, weyl;
     /* Words 0 and 1 of a block share a 64-bit lane, words 2 and 3 the next. */
     for (int i = 0; i < VBYTES / 8; i++) {
@@ -33,7 +34,23 @@ static inline void philox_step(uint64_t first, uint64_t seed, uint64_t offset, u
         }
         key = (u64vec)((u32vec)key + (u32vec)weyl);
     }
-    memcpy(word, state, sizeof state);
+    memcpy(byte, state, sizeof state);
+}
+
+/* Word 0 of one block. */
+static inline uint32_t philox_word(uint64_t block, uint64_t seed, uint64_t offset) {
+    uint32_t word[4] = {(uint32_t)block, block >> 32, (uint32_t)offset, offset >> 32};
+    uint32_t key[2] = {(uint32_t)seed, seed >> 32};
+    for (int round = 0; round < 10; round++) {
+        const uint64_t a = (uint64_t)word[0] * 0xD2511F53u, b = (uint64_t)word[2] * 0xCD9E8D57u;
+        word[0] = (uint32_t)(b >> 32) ^ word[1] ^ key[0];
+        word[1] = (uint32_t)b;
+        word[2] = (uint32_t)(a >> 32) ^ word[3] ^ key[1];
+        word[3] = (uint32_t)a;
+        key[0] += 0x9E3779B9u;
+        key[1] += 0xBB67AE85u;
+    }
+    return word[0];
 }
 
 #endif

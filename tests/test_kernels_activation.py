@@ -67,6 +67,19 @@ def test_edges_as_in_twin(name: str, dtype: type) -> None:
     np.testing.assert_allclose(getattr(core, name + "_backward")(dy, x), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("offset", [0, 1])
+@pytest.mark.parametrize("name", RECTIFIERS + CURVES)
+def test_result_larger_than_the_cache(name: str, offset: int) -> None:
+    """What is written past the cache has the bits of what is not, wherever the input begins."""
+    x, dy = (normal(12_000_011, np.float32, seed=s)[offset:] for s in (0, 1))
+    y = by_threads(lambda: getattr(core, name)(x))
+    dx = by_threads(lambda: getattr(core, name + "_backward")(dy, x))
+    for start in (0, 5_000_016, x.size - 1000):
+        part = slice(start, start + 1000)
+        assert_same_bits(y[part], getattr(core, name)(x[part]))
+        assert_same_bits(dx[part], getattr(core, name + "_backward")(dy[part], x[part]))
+
+
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("name", RECTIFIERS + CURVES)
 def test_result_does_not_depend_on_position(name: str, dtype: type) -> None:

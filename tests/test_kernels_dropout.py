@@ -13,7 +13,7 @@ STREAMS = [(0, 0), (1, 0), (0, 1), (2**64 - 1, 5), (12345678901234, 2**64 - 1)]
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("shape", [*cases.ELEMENTWISE, (4,), (63,), (64,), (65,)], ids=str)
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.999, 1 - 2**-40])
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 2**-9, 2**-32, 0.999, 1 - 2**-40])
 def test_equals_twin(p: float, shape: tuple[int, ...], dtype: type) -> None:
     x = normal(shape, dtype)
     for seed, offset in STREAMS:
@@ -39,6 +39,15 @@ def test_share_and_scale(p: float, dtype: type) -> None:
     kept = np.count_nonzero(y)
     assert abs(kept - count * (1 - p)) < 5 * np.sqrt(count * p * (1 - p))  # five deviations
     assert np.all((y == 0) | (y == dtype(1 / (1 - p))))
+
+
+def test_result_larger_than_the_cache() -> None:
+    x = normal(12_000_011, np.float32)
+    y = by_threads(lambda: core.dropout(x, 0.25, 3, 4))
+    assert_same(y[:1000], ref.dropout(x[:1000], 0.25, 3, 4))
+    kept = np.flatnonzero(y)
+    np.testing.assert_array_equal(y[kept], x[kept] * np.float32(1 / 0.75))
+    assert abs(kept.size / x.size - 0.75) < 0.001
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)

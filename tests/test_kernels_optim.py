@@ -1,5 +1,6 @@
 """Optimizer steps against their twins in float64, over several steps, in place."""
 
+import copy
 from typing import Any
 
 import cases
@@ -74,6 +75,68 @@ def test_element_does_not_depend_on_its_place(
         for stop in range(43, 60):
             part = slice(start, stop)
             assert_same_bits(step(part), tuple(array[part] for array in whole))
+
+
+MIXED = [((3, 5), np.float32), ((70_001,), np.float64), ((1,), np.float32), ((0, 2), np.float32)]
+MIXED += [((40_000,), np.float32), ((7,), np.float64), ((), np.float32), ((33, 1), np.float64)]
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_several_at_once_have_the_bits_of_one_by_one(name: str, settings: dict[str, Any]) -> None:
+    number = {"step": 3} if name.startswith("adam") else {}
+    width = 2 + len(OPTIMIZERS[name][0])
+
+    def arrays() -> list[list[Array]]:
+        return [
+            [
+                np.asarray(np.abs(normal(shape, dtype, seed=10 * k + i)))
+                for i, (shape, dtype) in enumerate(MIXED)
+            ]
+            for k in range(width)
+        ]
+
+    def together() -> tuple[Array, ...]:
+        several = arrays()
+        assert getattr(core, name)(*several, **number, **settings) is None
+        return tuple(array for group in several for array in group)
+
+    one_by_one, twins = arrays(), arrays()
+    for tensor in zip(*one_by_one, strict=True):
+        getattr(core, name)(*tensor, **number, **settings)
+    expected = tuple(array for group in one_by_one for array in group)
+    assert_same_bits(by_threads(together), expected)
+    getattr(ref, name)(*map(tuple, twins), **number, **settings)
+    for actual, twin in zip(expected, (a for group in twins for a in group), strict=True):
+        np.testing.assert_allclose(actual, twin, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("module", [core, ref], ids=["core", "reference"])
+def test_of_several_all_are_checked_before_one_is_changed(module: Any) -> None:
+    def refused(error: type[Exception], match: str, *changes: tuple[int, int, Any]) -> None:
+        groups = [[np.ones(4), np.ones(3, np.float32)] for _ in range(4)]
+        for which, i, value in changes:
+            if i < 0:
+                groups[which] = value
+            else:
+                groups[which][i] = value
+        before = copy.deepcopy(groups)
+        with pytest.raises(error, match=match):
+            module.adam_update(*groups, 1)
+        for group, old in zip(groups, before, strict=True):
+            for array, copied in zip(group, old, strict=True):
+                np.testing.assert_array_equal(array, copied)
+
+    shared = np.ones(7)
+    refused(ValueError, r"grad\[1\] must have .*shape", (1, 1, np.ones(4, np.float32)))
+    refused(TypeError, r"m\[1\] must have .*dtype", (2, 1, np.ones(3)))
+    refused(ValueError, "memory", (0, 0, shared[:4]), (2, 0, shared[3:]))
+    refused(ValueError, "memory", (0, 0, shared[:4]), (0, 1, shared.view("f")[:3]))
+    refused(ValueError, "v must have as many arrays as param, 2, got 1", (3, -1, [np.ones(4)]))
+    refused(TypeError, "grad must be a list or tuple", (1, -1, np.ones(4)))
+    refused(TypeError, r"param\[0\] must be a NumPy array", (0, 0, "text"))
+    module.sgd_update([], [], 0.1)
+    shared_gradient = [np.ones(4)] * 2
+    module.sgd_update([np.ones(4), np.ones(4)], shared_gradient, 0.1)  # which is only read
 
 
 def test_infinite_parameter_without_decay_takes_the_step() -> None:

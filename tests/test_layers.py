@@ -30,6 +30,9 @@ LAYERS = {
     "batch-norm-1d": (lambda: nn.BatchNorm1d(6), ROWS),
     "batch-norm-2d": (lambda: nn.BatchNorm2d(4), IMAGE),
     "batch-norm-plain": (lambda: nn.BatchNorm2d(4, affine=False), IMAGE),
+    "batch-norm-1d-relu": (lambda: nn.BatchNorm1d(6, activation="relu"), ROWS),
+    "batch-norm-2d-relu": (lambda: nn.BatchNorm2d(4, activation="relu"), IMAGE),
+    "batch-norm-relu-eval": (lambda: nn.BatchNorm2d(4, activation="relu").eval(), IMAGE),
     "batch-norm-eval": (lambda: nn.BatchNorm2d(4).eval(), IMAGE),
     "relu": (lambda: nn.ReLU(), ROWS),
     "leaky-relu": (lambda: nn.LeakyReLU(0.2), ROWS),
@@ -142,6 +145,9 @@ def test_reprs():
     )
     assert repr(nn.MaxPool2d(3, 2)) == "MaxPool2d(3, stride=2)"
     assert repr(nn.BatchNorm1d(3, eps=0.1)) == "BatchNorm1d(3, eps=0.1)"
+    assert repr(nn.BatchNorm2d(3, affine=False, activation="relu")) == (
+        "BatchNorm2d(3, affine=False, activation='relu')"
+    )
     assert repr(nn.Sequential(nn.ReLU())) == "Sequential(\n  (0): ReLU()\n)"
 
 
@@ -163,6 +169,7 @@ def test_reprs():
         (lambda: nn.BatchNorm2d(-1), ValueError, "num_features must be at least 1"),
         (lambda: nn.BatchNorm1d(3, momentum=1.5), ValueError, "momentum must be finite"),
         (lambda: nn.BatchNorm1d(3, eps="x"), TypeError, "eps must be a number"),
+        (lambda: nn.BatchNorm1d(3, activation="tanh"), ValueError, "activation must be one of"),
         (
             lambda: nn.BatchNorm1d(3)(np.ones((2, 4), "f")),
             ValueError,

@@ -180,3 +180,51 @@ def test_a_subclass_keeps_its_own_forward_before_a_relu(backend):
     x = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
     expected = nn.Sequential(plain, nn.ReLU())(2 * x)
     np.testing.assert_array_equal(nn.Sequential(doubled, nn.ReLU())(x), expected)
+
+
+NORMED = {
+    "rows": (lambda: [nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)], (7, 6)),
+    "images": (lambda: [nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU()], (3, 2, 6, 6)),
+    "pooled": (lambda: [nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2)], (3, 2, 6, 6)),
+    "first": (lambda: [nn.BatchNorm2d(2), nn.ReLU(), nn.ReLU()], (3, 2, 6, 6)),
+    "has one": (lambda: [nn.BatchNorm2d(2, activation="relu"), nn.ReLU()], (3, 2, 6, 6)),
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", NORMED)
+def test_batch_norm_with_its_relu_has_the_bits_of_both_apart(name, training, backend):
+    layers, shape = NORMED[name]
+    together, apart = (nn.Sequential(*layers(), rng=0).train(training) for _ in range(2))
+    x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    expected, y = x, together(x)
+    for layer in apart:
+        expected = layer(expected)
+    np.testing.assert_array_equal(y, expected)
+    grad = dout = np.random.default_rng(2).standard_normal(y.shape).astype(np.float32)
+    for layer in reversed(list(apart)):
+        grad = layer.backward(grad)
+    np.testing.assert_array_equal(together.backward(dout, needs_dx=True), grad)
+    for key, value in apart.grads.items():
+        np.testing.assert_array_equal(together.grads[key], value)
+    for key, value in apart.state_dict().items():
+        np.testing.assert_array_equal(together.state_dict()[key], value)
+    with pytest.raises(RuntimeError, match="call forward first"):
+        together.backward(dout)
+
+
+def test_a_subclass_of_batch_norm_or_relu_is_not_passed_by(backend):
+    class Shifted(nn.BatchNorm1d):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    class Leaky(nn.ReLU):
+        def forward(self, x):
+            return super().forward(x) + np.float32(0.5)
+
+    x = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
+    plain = nn.BatchNorm1d(3)(x)
+    y = nn.Sequential(Shifted(3), nn.ReLU())(x)
+    np.testing.assert_array_equal(y, np.maximum(plain + 1, 0))
+    y = nn.Sequential(nn.BatchNorm1d(3), Leaky())(x)
+    np.testing.assert_array_equal(y, np.maximum(plain, 0) + np.float32(0.5))

@@ -123,6 +123,49 @@ def test_a_parameter_thawed_later_starts_with_its_own_first_step(backend):
     np.testing.assert_array_equal(late.data, alone.data)
 
 
+def test_parameters_of_any_dtype_and_step_count_go_together(backend):
+    """Frozen for a while, of two precisions: the same bits as each by itself."""
+
+    def some():
+        shapes = [((3, 5), np.float32), ((7,), np.float64), ((2, 2), np.float32)]
+        return [parameter(dtype, shape) for shape, dtype in shapes]
+
+    together, apart = some(), some()
+    opt = optim.Adam(together, lr=0.1)
+    alone = [optim.Adam([p], lr=0.1) for p in apart]
+    for step in range(6):
+        for p, q in zip(together, apart, strict=True):
+            p.grad = gradients(p.shape, 1, seed=step)[0].astype(p.dtype)
+            q.grad = p.grad.copy()
+        together[1].requires_grad = apart[1].requires_grad = step not in (1, 2)
+        if step == 4:
+            together[2].data = apart[2].data.copy()  # a new array between steps
+        opt.step()
+        for one in alone:
+            one.step()
+        for p, q in zip(together, apart, strict=True):
+            np.testing.assert_array_equal(p.data, q.data)
+    assert opt.state_dict()["steps"] == [6, 4, 6]
+
+
+def test_parameters_that_share_memory_are_refused(backend):
+    block = np.ones(10)
+    first, second = nn.Parameter(block[:6]), nn.Parameter(block[4:])
+    first.grad = second.grad = np.ones(6)
+    with pytest.raises(ValueError, match=r"param\[1\].* memory"):
+        optim.SGD([first, second], lr=0.1).step()
+    np.testing.assert_array_equal(block, 1)
+
+
+def test_a_step_that_fails_is_not_counted(backend):
+    p = parameter()
+    opt = optim.Adam([p])
+    p.grad = np.ones((5, 3))
+    with pytest.raises(ValueError, match="grad"):
+        opt.step()
+    assert opt.state_dict()["steps"] == [0]
+
+
 def test_shared_parameter_is_updated_once(backend):
     p, q = parameter(), parameter()
     p.grad = q.grad = np.ones((3, 5))

@@ -6,7 +6,7 @@ import pytest
 from numeric import Array, assert_gradient, distinct, finite_difference, normal
 
 from nnfast import reference as ref
-from nnfast.reference.dropout import philox4x32, random_words
+from nnfast.reference.dropout import low_bits, philox4x32, random_bytes
 
 
 def small(table: list) -> list:
@@ -156,11 +156,24 @@ def test_philox_known_answers(counter: tuple, key: tuple, words: str) -> None:
     assert [f"{int(word):08x}" for word in got] == words.split()
 
 
-def test_random_words_are_the_words_of_the_blocks_in_order() -> None:
-    words = random_words(11, seed=(3 << 32) + 5, offset=(7 << 32) + 9)
-    for i, word in enumerate(words):
-        counter = (np.uint64(i // 4), np.uint64(0), np.uint64(9), np.uint64(7))
-        assert word == philox4x32(counter, (np.uint64(5), np.uint64(3)))[i % 4]
+def test_random_bytes_are_those_of_the_blocks_in_order() -> None:
+    seed, offset = (3 << 32) + 5, (7 << 32) + 9
+    for i, byte in enumerate(random_bytes(37, seed, offset)):
+        counter = (np.uint64(i // 16), np.uint64(0), np.uint64(9), np.uint64(7))
+        word = int(philox4x32(counter, (np.uint64(5), np.uint64(3)))[i % 16 // 4])
+        assert byte == word >> i % 4 * 8 & 0xFF
+    (low,) = low_bits(np.array([2**32 + 1]), seed, offset)
+    counter = (np.uint64(1), np.uint64(2**31 + 1), np.uint64(9), np.uint64(7))
+    assert low == int(philox4x32(counter, (np.uint64(5), np.uint64(3)))[0]) >> 8
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 1 / 3, 2**-9, 1 - 2**-10])
+def test_dropout_is_decided_by_numbers_of_32_bits(p: float) -> None:
+    count, seed, offset = 50_000, 4, 5
+    low = low_bits(np.arange(count), seed, offset)
+    number = random_bytes(count, seed, offset).astype(np.uint64) << np.uint64(24) | low
+    kept = number >= np.uint64(np.ceil(p * 2**32))
+    np.testing.assert_array_equal(ref.dropout(np.ones(count), p, seed, offset) != 0, kept)
 
 
 def test_dropout_keeps_the_stated_share() -> None:

@@ -1,9 +1,10 @@
 """Dropout whose mask is a pure function of a seed.
 
 Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
-Element i is kept if the i-th number of a stream is at least p. The stream is that of Philox4x32-10
-(Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) with the seed as key and the
-offset in the upper half of the counter: each offset gives an independent stream of 2**66 numbers.
+Element i is kept if the i-th number, of 32 bits, of a random stream is at least p. The bits are
+those of Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) with the
+seed as key and the offset in the upper half of the counter: each offset gives a stream of its own.
+The upper byte of number i is the i-th of the stream; the others are made where that is no decision.
 Nothing is stored between forward and backward; the mask does not depend on the number of threads.
 """
 
