@@ -20,7 +20,9 @@ BACKWARD: dict[str, Callable[..., Any]] = {
     "max_pool2d": lambda dy, y, x, **window: F.max_pool2d_backward(dy, y[1], x.shape, **window),
     "avg_pool2d": lambda dy, y, x, **window: F.avg_pool2d_backward(dy, x.shape, **window),
     "global_avg_pool2d": lambda dy, y, x: F.global_avg_pool2d_backward(dy, x.shape),
-    "batch_norm": lambda dy, y, x, weight, bias: F.batch_norm_backward(dy, x, y[1], y[2], weight),
+    "batch_norm": lambda dy, y, x, weight, bias, activation=None: F.batch_norm_backward(
+        dy, x, y[1], y[2], weight, bias=bias, activation=activation
+    ),
     "relu": lambda dy, y, x: F.relu_backward(dy, y),
     "leaky_relu": lambda dy, y, x: F.leaky_relu_backward(dy, x),
     "sigmoid": lambda dy, y, x: F.sigmoid_backward(dy, y),

@@ -18,6 +18,13 @@ from bench.rows import BOTH, FORWARD, STEP, Row
 
 Call = Callable[[], Any]
 
+
+def batch_norm(x: Any, weight: Any, bias: Any, activation: str | None = None) -> Any:
+    """Normalise by the batch, with a ReLU in place if asked for."""
+    y = F.batch_norm(x, None, None, weight, bias, training=True)
+    return F.relu(y, inplace=True) if activation else y
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "conv2d": F.conv2d,
     "im2col": lambda x, **window: F.unfold(x, **window),
@@ -25,7 +32,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max_pool2d": lambda x, **window: F.max_pool2d(x, **window),
     "avg_pool2d": lambda x, **window: F.avg_pool2d(x, **window),
     "global_avg_pool2d": lambda x: F.adaptive_avg_pool2d(x, 1),
-    "batch_norm": lambda x, weight, bias: F.batch_norm(x, None, None, weight, bias, training=True),
+    "batch_norm": batch_norm,
     "relu": F.relu,
     "leaky_relu": F.leaky_relu,
     "sigmoid": F.sigmoid,

@@ -16,6 +16,13 @@ enum {
     SUM_LEAF = (NNF_DTYPE_BITS == 32 ? 64 : 1) * SUM_BLOCK, /* a few blocks cost double nothing */
 };
 
+VINLINE vec add_ways(vec way[SUM_WAYS]) {
+    for (int half = SUM_WAYS / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            way[j] += way[j + half];
+    return way[0];
+}
+
 /* The sum of n <= SUM_BLOCK reals, spread over the lanes; of rows in lanes, the sum of each. */
 VINLINE vec sum_lanes(int64_t n, const real *x) {
     vec way[SUM_WAYS];
@@ -34,10 +41,23 @@ VINLINE vec sum_lanes(int64_t n, const real *x) {
 /* noinline: the compiler would unroll the recursion into kilobytes. */
 __attribute__((unused, noinline)) static dvec sum_pairwise(int64_t n, const real *x) {
     if (n <= SUM_LEAF) {
+        const int64_t first = n % (SUM_WAYS * VL);
         dvec sum = {0};
-        for (; n > SUM_BLOCK; n -= SUM_BLOCK, x += SUM_BLOCK)
-            sum += vwiden(sum_lanes(SUM_BLOCK, x));
-        return sum + vwiden(sum_lanes(n, x));
+        vec way[SUM_WAYS];
+        int terms = 1;
+        for (int j = 0; j < SUM_WAYS; j++)
+            way[j] = first > j * VL ? vload_or(x + j * VL, first - j * VL, vzero()) : vzero();
+        for (x += first, n -= first; n > 0; n -= SUM_WAYS * VL, x += SUM_WAYS * VL) {
+            for (int j = 0; j < SUM_WAYS; j++)
+                way[j] += vload(x + j * VL);
+            if (++terms < SUM_TERMS)
+                continue;
+            sum += vwiden(add_ways(way));
+            terms = 0;
+            for (int j = 0; j < SUM_WAYS; j++)
+                way[j] = vzero();
+        }
+        return sum + vwiden(add_ways(way));
     }
     const int64_t half = round_up(n / 2, SUM_LEAF);
     const dvec first = sum_pairwise(half, x);

@@ -206,6 +206,11 @@ def _linear(n: int, inputs: int, outputs: int) -> Bench:
     return Bench("linear", shapes)
 
 
+def _norm(shape: tuple[int, ...], **options: Any) -> Bench:
+    channels = (shape[1],)
+    return Bench("batch_norm", {"x": shape, "weight": channels, "bias": channels, **options})
+
+
 def _update(function: str, *state: str, **options: Any) -> Bench:
     names = ("param", "grad", *state)
     return Bench(function, dict.fromkeys(names, (PARAMETERS,)) | options)
@@ -232,8 +237,12 @@ BENCH = {
     "max pool 3/2": Bench("max_pool2d", {"x": IMAGES, "kernel_size": 3, "stride": 2}),
     "average pool 2/2": Bench("avg_pool2d", {"x": IMAGES, "kernel_size": 2, "stride": 2}),
     "global average pool": Bench("global_avg_pool2d", {"x": IMAGES}),
-    "batch norm": Bench("batch_norm", {"x": IMAGES, "weight": (64,), "bias": (64,)}),
-    "batch norm 100x100": Bench("batch_norm", {"x": (100, 100), "weight": (100,), "bias": (100,)}),
+    "batch norm": _norm(IMAGES),
+    "batch norm 256 on 8x8": _norm((64, 256, 8, 8)),
+    "batch norm 512 on 4x4": _norm((32, 512, 4, 4)),
+    "batch norm 100x100": _norm((100, 100)),
+    "batch norm + ReLU": _norm(IMAGES, activation="relu"),
+    "batch norm + ReLU on 8x8": _norm((64, 256, 8, 8), activation="relu"),
     "ReLU": Bench("relu", {"x": IMAGES}),
     "ReLU 100x100": Bench("relu", {"x": (100, 100)}),
     "leaky ReLU": Bench("leaky_relu", {"x": IMAGES}),

@@ -23,24 +23,33 @@ VINLINE vec vgreater(vec best, vec value) {
     return vselect((value > best) | (value != value), value, best);
 }
 
-/* The greatest of the elements i, i + VL, ... of n, in lane i. */
+/* The greatest of the elements i, i + VL, ... of n, in lane i. A maximum of vectors is faster than
+ * vgreater but loses NaN: their sum shows whether there was any (or infinities of both signs). */
 VINLINE vec greatest_lanes(int64_t n, const real *x) {
     enum { WAYS = 4 };
     const vec lowest = vset1((real)-INFINITY);
     vec best[WAYS] = {lowest, lowest, lowest, lowest};
-    ivec nan = {0}; /* kept apart: a maximum of vectors loses it */
-    for (; n >= WAYS * VL; n -= WAYS * VL, x += WAYS * VL)
+    vec sum[WAYS] = {vzero(), vzero(), vzero(), vzero()};
+    int64_t i = 0;
+    for (; i + WAYS * VL <= n; i += WAYS * VL)
         for (int j = 0; j < WAYS; j++) {
-            const vec value = vload(x + j * VL);
-            nan |= value != value;
+            const vec value = vload(x + i + j * VL);
+            sum[j] += value;
             best[j] = vmax(best[j], value);
         }
-    for (; n > 0; n -= VL, x += VL) {
-        const vec value = vload_or(x, n, lowest);
-        nan |= value != value;
+    for (; i < n; i += VL) {
+        const vec value = vload_or(x + i, n - i, lowest);
+        sum[0] += value;
         best[0] = vmax(best[0], value);
     }
-    return vselect(nan, (vec)nan, vmax(vmax(best[0], best[1]), vmax(best[2], best[3])));
+    const vec total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    vec greatest = vmax(vmax(best[0], best[1]), vmax(best[2], best[3]));
+    if (vany(total != total)) {
+        greatest = lowest;
+        for (i = 0; i < n; i += VL)
+            greatest = vgreater(greatest, vload_or(x + i, n - i, lowest));
+    }
+    return greatest;
 }
 
 static double greatest_of(int64_t n, const real *x) {
