@@ -56,13 +56,15 @@ static inline piece get_piece(const grid *g, int64_t task) {
     return p;
 }
 
-/* The second pass goes backwards: it begins with what the first left in the cache. */
-#define PIECES(p, g, ns, backwards, ...)                                                           \
-    PARALLEL_FOR(task_, (g)->chunks *(g)->blocks, (ns) * (double)((g)->n * (g)->c * (g)->s), {     \
-        const piece p =                                                                            \
-            get_piece((g), (backwards) ? (g)->chunks * (g)->blocks - 1 - task_ : task_);           \
+/* PIECES runs body for every piece p; PIECES_BACK, for the second pass, begins with those that the
+ * first left in the cache. */
+#define PIECES_(for_, p, g, ns, ...)                                                               \
+    for_(task_, (g)->chunks *(g)->blocks, (ns) * (double)((g)->n * (g)->c * (g)->s), {             \
+        const piece p = get_piece((g), task_);                                                     \
         __VA_ARGS__;                                                                               \
     })
+#define PIECES(p, g, ns, ...)      PIECES_(PARALLEL_FOR, p, g, ns, __VA_ARGS__)
+#define PIECES_BACK(p, g, ns, ...) PIECES_(PARALLEL_FOR_BACK, p, g, ns, __VA_ARGS__)
 
 static inline int64_t values_of(const piece *p) { return (p->n1 - p->n0) * p->size; }
 static inline int64_t width_of(const grid *g, const piece *p) { return (p->c1 - p->c0) * g->s; }

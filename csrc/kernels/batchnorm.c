@@ -137,7 +137,7 @@ static int apply(const grid *g, int64_t reads, double eps, const real *x, const 
         scale[i] = (real)(inverse_deviation(var, i, eps) * (weight ? (double)weight[i] : 1));
         shift[i] = bias ? bias[i] : 0;
     }
-    PIECES(p, g, 0.1, true, {
+    PIECES_BACK(p, g, 0.1, {
         if (act == NNF_RELU)
             normalise(g, &p, x, mean, scale, shift, NNF_RELU, streamed, y);
         else
@@ -163,7 +163,7 @@ int FN(batch_norm)(int64_t n, int64_t c, int64_t s, double eps, const real *x, c
     double *means = count + g.chunks, *deviations = means + g.chunks * c;
     if (!count)
         return NNF_NO_MEMORY;
-    PIECES(p, &g, 0.1, false, {
+    PIECES(p, &g, 0.1, {
         const int64_t at = p.chunk * c + p.c0;
         if (p.c0 == 0)
             count[p.chunk] = (double)values_of(&p);

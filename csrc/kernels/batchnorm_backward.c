@@ -106,7 +106,7 @@ int FN(batch_norm_backward)(int64_t n, int64_t c, int64_t s, double eps, const r
         shift[i] = bias ? bias[i] : 0;
     }
     const problem q = {dy, x, mean, scale, shift, act == NNF_RELU};
-    PIECES(p, &g, 0.15, false, {
+    PIECES(p, &g, 0.15, {
         const int64_t at = p.chunk * c + p.c0;
         if (g.features)
             sums_of_features(&g, &p, &q, sum + at, product + at);
@@ -127,7 +127,7 @@ int FN(batch_norm_backward)(int64_t n, int64_t c, int64_t s, double eps, const r
     }
     if (dx) {
         const bool streamed = streams_rows(&g, 2, dx);
-        PIECES(p, &g, 0.2, true, {
+        PIECES_BACK(p, &g, 0.2, {
             if (q.relu)
                 gradient_of_piece(&g, &p, &q, offset, slope, true, streamed, dx);
             else
