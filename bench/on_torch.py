@@ -31,6 +31,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sigmoid": F.sigmoid,
     "tanh": F.tanh,
     "dropout": F.dropout,
+    "add": lambda a, b, activation: getattr(F, activation)(a + b),
     "softmax": lambda x: F.softmax(x, -1),
     "log_softmax": lambda x: F.log_softmax(x, -1),
     "cross_entropy": F.cross_entropy,

@@ -56,6 +56,8 @@ cdef extern from "nnfast.h" nogil:
     int nnf_tanh(nnf_dtype dtype, int64_t n, const void *x, void *y)
     int nnf_tanh_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *y, void *dx)
 
+    int nnf_add(nnf_dtype dtype, int64_t n, const void *a, const void *b, int act, void *y)
+
     int nnf_softmax(nnf_dtype dtype, int64_t rows, int64_t cols, const void *x, void *y)
     int nnf_softmax_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *dy,
                              const void *y, void *dx)

@@ -27,6 +27,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
         return {name: np.ones((2, 3)) for name in ("param", "grad", *names)}
 
     calls: dict[str, dict[str, Any]] = {
+        "add": {"a": x, "b": x + 1, "activation": "relu"},
         "gemm": {"a": x, "b": normal((3, 4)), "bias": normal(4), "activation": "tanh"},
         "linear": {**dense, "bias": normal(4)},
         "linear_backward": {**dense, "dy": normal((2, 4)), "y": normal((2, 4))},

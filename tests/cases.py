@@ -240,6 +240,7 @@ BENCH = {
     "sigmoid": Bench("sigmoid", {"x": IMAGES}),
     "tanh": Bench("tanh", {"x": IMAGES}),
     "dropout 0.5": Bench("dropout", {"x": IMAGES, "p": 0.5}),
+    "residual add + ReLU": Bench("add", {"a": IMAGES, "b": IMAGES, "activation": "relu"}),
     "softmax 4096x1000": Bench("softmax", {"x": (4096, 1000)}),
     "log-softmax 4096x1000": Bench("log_softmax", {"x": (4096, 1000)}),
     "cross-entropy 4096x1000": Bench("cross_entropy", {"x": (4096, 1000), "target": (4096,)}),

@@ -22,6 +22,7 @@ from .activation import (
 )
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
+from .elementwise import add
 from .linear import gemm, linear, linear_backward
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
 from .norm import batch_norm, batch_norm_backward, batch_norm_inference
@@ -50,6 +51,7 @@ __all__ = [
     "adagrad_update",
     "adam_update",
     "adamw_update",
+    "add",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",

@@ -19,6 +19,7 @@ from .activation import (
 from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
+from .elementwise import add
 from .gemm import gemm, linear, linear_backward
 from .im2col import col2im, im2col
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
@@ -47,6 +48,7 @@ __all__ = [
     "adagrad_update",
     "adam_update",
     "adamw_update",
+    "add",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
