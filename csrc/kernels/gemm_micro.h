@@ -14,27 +14,42 @@ typedef struct {
     vec sum[MR][NV];
 } tile;
 
-/* Element (i, p) of a is a[i * a_row + p * a_depth], row p of b starts at b[p * b_depth]. `rows`,
- * and the strides of packed panels, are constants wherever this is inlined. */
-VINLINE void multiply(int rows, int64_t k, const real *restrict a, int64_t a_row, int64_t a_depth,
-                      const real *restrict b, int64_t b_depth, tile *out) {
+/* All of this is inlined with constant `rows` and `vectors`, so that the sums are registers. */
+VINLINE void clear(int rows, int vectors, tile *t) {
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++)
+            t->sum[i][v] = vzero();
+}
+
+/* Adds products of depth k. Element (i, p) of a is a[i * a_row + p * a_depth], vector v of b's row
+ * p starts at b[p * b_depth + v * b_vector]. */
+VINLINE void accumulate(int rows, int vectors, int64_t k, const real *restrict a, int64_t a_row,
+                        int64_t a_depth, const real *restrict b, int64_t b_depth, int64_t b_vector,
+                        tile *t) {
     vec sum[MR][NV];
     for (int i = 0; i < rows; i++)
-        for (int v = 0; v < NV; v++)
-            sum[i][v] = vzero();
+        for (int v = 0; v < vectors; v++)
+            sum[i][v] = t->sum[i][v];
     for (int64_t p = 0; p < k; p++) {
         vec column[NV];
-        for (int v = 0; v < NV; v++)
-            column[v] = vload(b + p * b_depth + v * VL);
+        for (int v = 0; v < vectors; v++)
+            column[v] = vload(b + p * b_depth + v * b_vector);
         for (int i = 0; i < rows; i++) {
             const vec element = vset1(a[i * a_row + p * a_depth]);
-            for (int v = 0; v < NV; v++)
+            for (int v = 0; v < vectors; v++)
                 sum[i][v] = vfma(element, column[v], sum[i][v]);
         }
     }
     for (int i = 0; i < rows; i++)
-        for (int v = 0; v < NV; v++)
-            out->sum[i][v] = sum[i][v];
+        for (int v = 0; v < vectors; v++)
+            t->sum[i][v] = sum[i][v];
+}
+
+/* The product of `rows` x k and k x NR. */
+VINLINE void multiply(int rows, int64_t k, const real *restrict a, int64_t a_row, int64_t a_depth,
+                      const real *restrict b, int64_t b_depth, tile *t) {
+    clear(rows, NV, t);
+    accumulate(rows, NV, k, a, a_row, a_depth, b, b_depth, VL, t);
 }
 
 /* Finishes `rows` x `width` sums: adds what c holds and the biases, activates, writes c. */
