@@ -33,38 +33,44 @@ static int run_task(const weight_gradient *g, int64_t index) {
 
     const int64_t channel = entry / g->from.taps;
     const int64_t channels = (entry + entries - 1) / g->from.taps - channel + 1;
-    const int64_t pixels = d->oh * d->ow, k = MIN(KC, pixels), panels = ceil_div(entries, NR);
-    conv_band band = {.data = alloc_reals(FN(conv_band_size)(&g->from, channels, k))};
-    real *const a = alloc_reals(round_up(rows, MR) * k);
-    real *const b = alloc_reals((panels * k + VL) * NR);
-    const bool ready = band.data && a && b;
+    const int64_t pixels = d->oh * d->ow, vectors = ceil_div(entries, VL);
+    const int64_t together = MAX(1, KC / pixels), k = together * MIN(KC, pixels);
+    const int64_t pitch = (k + VL) * VL; /* from vector to vector: packing writes VL depths more */
+    conv_band band;
+    const bool has_band = FN(conv_band_alloc)(&g->from, channels, MIN(KC, pixels), &band);
+    real *const b = alloc_reals(vectors * pitch);
+    gemm_part *const part_dy = nnf_alloc((size_t)together * sizeof *part_dy);
+    const bool ready = has_band && b && part_dy;
 
-    gemm_panel out[NC / NR];
-    for (int64_t q = 0; q < panels; q++) {
-        out[q].c =
-            g->partial + ((part * d->k + group * g->rows + row) * g->entries) + entry + q * NR;
-        out[q].width = MIN(NR, entries - q * NR);
-        out[q].col_bias = NULL;
-    }
+    gemm_column out[NC / VL];
+    for (int64_t v = 0; v < vectors; v++)
+        out[v] = (gemm_column){
+            .c = g->partial + ((part * d->k + group * g->rows + row) * g->entries) + entry + v * VL,
+            .width = MIN(VL, entries - v * VL),
+        };
     gemm_finish f = {.accumulate = false, .act = NNF_LINEAR};
     const int64_t last = (part + 1) * d->n / g->parts;
-    for (int64_t image = part * d->n / g->parts; ready && image < last; image++)
+    for (int64_t first = part * d->n / g->parts; ready && first < last; first += together)
         for (int64_t pixel = 0; pixel < pixels; pixel += KC) {
-            const int64_t depth = MIN(KC, pixels - pixel);
-            const int64_t source = (image * d->groups + group) * g->channels + channel;
-            FN(conv_band_fill)(&g->from, g->x + source * d->h * d->w, channels, pixel, depth,
-                               &band);
-            for (int64_t q = 0; q < panels; q++)
-                FN(conv_pack_taps)(&g->from, &band, entry + q * NR - channel * g->from.taps,
-                                   out[q].width, pixel, depth, b + q * depth * NR);
-            const int64_t dy_plane = (image * d->groups + group) * g->rows + row;
-            FN(gemm_pack)(rows, depth, MR, g->dy + dy_plane * pixels + pixel, pixels, 1, a);
-            FN(gemm_block)(rows, depth, a, depth * MR, b, depth * NR, panels, out, g->entries, &f);
+            const int64_t depth = MIN(KC, pixels - pixel), images = MIN(together, last - first);
+            for (int64_t i = 0; i < images; i++) {
+                const int64_t plane = (first + i) * d->groups + group;
+                FN(conv_band_fill)(&g->from, g->x + (plane * g->channels + channel) * d->h * d->w,
+                                   channels, pixel, depth, &band);
+                for (int64_t v = 0; v < vectors; v++)
+                    FN(conv_pack_taps)(&g->from, &band, entry + v * VL - channel * g->from.taps,
+                                       out[v].width, pixel, depth, b + v * pitch + i * depth * VL);
+                part_dy[i] = (gemm_part){g->dy + (plane * g->rows + row) * pixels + pixel, depth};
+            }
+            const gemm_left dy = {
+                .tile = MR * pixels, .row = pixels, .depth = 1, .parts = images, .part = part_dy};
+            const gemm_right x = {b, pitch, VL};
+            FN(gemm_block)(rows, &dy, &x, vectors, out, g->entries, &f);
             f.accumulate = true;
         }
-    nnf_free(band.data);
-    nnf_free(a);
+    FN(conv_band_free)(&band);
     nnf_free(b);
+    nnf_free(part_dy);
     return ready ? NNF_OK : NNF_NO_MEMORY;
 }
 

@@ -13,15 +13,16 @@ static void pack_copy(int64_t count, int64_t k, int64_t width, const real *data,
     for (int64_t p = 0; p < k; p++) {
         const real *const from = data + p * depth_stride;
         real *const to = packed + p * width;
-        if (width == NR)
-            for (int64_t i = 0; i < whole; i += NR)
-                for (int v = 0; v < NV; v++)
-                    vstore(to + i * k + v * VL, vload(from + i + v * VL));
+        if (width == VL)
+            for (int64_t i = 0; i < whole; i += VL)
+                vstore(to + i * k, vload(from + i));
         else
-            for (int64_t i = 0; i < whole; i += MR)
-                for (int64_t j = 0; j < MR; j++)
+            for (int64_t i = 0; i < whole; i += width)
+                for (int64_t j = 0; j < width; j++)
                     to[i * k + j] = from[i + j];
-        if (whole < count)
+        if (whole < count && width == VL)
+            vstore(to + whole * k, vload_part(from + whole, count - whole));
+        else if (whole < count)
             for (int64_t j = 0; j < width; j++)
                 to[whole * k + j] = whole + j < count ? from[whole + j] : 0;
     }
