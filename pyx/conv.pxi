@@ -64,8 +64,8 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, acti
 
 
 def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1, needs_dx=True,
-                    algo="auto"):
-    """Gradients (dx or None, dweight, dbias) of conv2d."""
+                    needs_dbias=True, algo="auto"):
+    """Gradients (dx or None, dweight, dbias or None) of conv2d."""
     cdef nnf_conv d
     set_conv(&d, x, weight, stride, padding, dilation, groups)
     cdef int algorithm = check_algorithm(algo, &d)
@@ -74,7 +74,7 @@ def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1, ne
     check_output_shape(dy, "dy", d.k, &d)
     cdef cnp.ndarray dx = new_like(x) if needs_dx else None
     cdef cnp.ndarray dweight = new_like(weight)
-    cdef cnp.ndarray dbias = new_1d(d.k, x)
+    cdef cnp.ndarray dbias = new_1d(d.k, x) if needs_dbias else None
     cdef PyThreadState *gil = release_gil(3 * conv_work(&d))
     cdef int status = nnf_conv2d_backward(dtype_of(dweight), &d, algorithm, data_of(dy), data_of(x),
                                           data_of(weight), data_of(dx), data_of(dweight),

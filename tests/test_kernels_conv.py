@@ -118,6 +118,10 @@ def test_gradients_agree_with_finite_differences(case):
     assert_gradient(dweight, lambda v: forward(weight=v), weight, dy)
     assert_gradient(dbias, lambda v: forward(bias=v), bias, dy)
     assert native.conv2d_backward(dy, x, weight, **case.options, needs_dx=False)[0] is None
+    for module in (native, reference):
+        gradients = module.conv2d_backward(dy, x, weight, **case.options, needs_dbias=False)
+        assert gradients[2] is None
+        np.testing.assert_allclose(gradients[1], dweight, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

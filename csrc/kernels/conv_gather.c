@@ -1,7 +1,7 @@
 /* conv_gather.c: bands and vectors of an image for the convolutions (see conv_gather.h).
  *
  * source (channels, height, width); band (channels, rows, stride_w, segment), zero where padding
- * is; packed (channels * taps, VL) or (pixels, VL).
+ * is; packed (channels * taps, VL); rows (entries, pixels).
  */
 #include "conv_gather.h"
 
@@ -45,60 +45,64 @@ void FN(conv_band_free)(conv_band *band) {
     nnf_free(band->own);
 }
 
-/* Whether a tap falls on rows, or columns, of this remainder. */
-static bool is_seen(int64_t taps, const int64_t *tap, int64_t min, int64_t stride,
-                    int64_t remainder) {
-    for (int64_t t = 0; t < taps; t++)
-        if ((tap[t] - min) % stride == remainder)
+/* Whether a tap falls on columns of this phase. */
+static bool is_seen(const conv_gather *g, int64_t phase) {
+    for (int64_t t = 0; t < g->taps; t++)
+        if ((g->tap_w[t] - g->min_w) % g->stride_w == phase)
             return true;
     return false;
 }
 
-VINLINE void copy_strided(int64_t count, int64_t stride, const real *restrict from,
-                          real *restrict to) {
-    for (int64_t i = 0; i < count; i++)
-        to[i] = from[i * stride];
+/* Every stride-th of the reals from `from` on; nothing beyond the last is touched. */
+VINLINE void copy_strided(int64_t count, int64_t stride, const real *from, real *to) {
+    if (stride == 1)
+        for (int64_t i = 0; i < count; i += VL)
+            vstore_upto(to + i, vload_or(from + i, count - i, vzero()), count - i);
+    else if (stride == 2)
+        for (int64_t i = 0; i < count; i += VL) {
+            const int64_t left = 2 * (count - i) - 1;
+            const vec a = vload_or(from + 2 * i, left, vzero());
+            const vec b = left > VL ? vload_or(from + 2 * i + VL, left - VL, vzero()) : vzero();
+            vstore_upto(to + i, vunmix(veven_mixed(a, b)), count - i);
+        }
+    else
+        for (int64_t i = 0; i < count; i++)
+            to[i] = from[i * stride];
 }
 
-/* Phase `phase` of a row: columns phase, phase + stride... from `left` on. */
-static void fill_phase(const conv_gather *g, int64_t segment, int64_t phase, const real *row,
-                       real *to) {
-    const int64_t stride = g->stride_w, left = g->min_w + phase;
+/* Phase `phase` of the rows: columns phase, phase + stride... from the band's left edge on. */
+VINLINE void fill_phase(const conv_gather *g, int64_t stride, int64_t phase, const real *source,
+                        int64_t channels, const conv_band *band) {
+    const int64_t top = band->first_row * g->stride_h + g->min_h, left = g->min_w + phase;
+    const int64_t segment = band->segment, cols = stride * segment;
     const int64_t begin = MIN(segment, left < 0 ? ceil_div(-left, stride) : 0);
     const int64_t end = MAX(begin, MIN(segment, ceil_div(MAX(0, g->width - left), stride)));
-    for (int64_t j = 0; j < begin; j++)
-        to[j] = 0;
-    const real *const from = row + left + begin * stride;
-    if (stride == 1)
-        copy_strided(end - begin, 1, from, to + begin);
-    else if (stride == 2)
-        copy_strided(end - begin, 2, from, to + begin);
-    else
-        copy_strided(end - begin, stride, from, to + begin);
-    for (int64_t j = end; j < segment; j++)
-        to[j] = 0;
+    real *to = band->own + phase * segment;
+    const real *from = source + top * g->width + left + begin * stride;
+    for (int64_t c = 0; c < channels; c++, from += g->height * g->width, to += band->plane)
+        for (int64_t r = 0; r < band->rows; r++) {
+            real *const row = to + r * cols;
+            const bool inside = top + r >= 0 && top + r < g->height;
+            const int64_t first = inside ? begin : segment, last = inside ? end : segment;
+            for (int64_t j = 0; j < first; j++)
+                row[j] = 0;
+            copy_strided(last - first, stride, from + r * g->width, row + first);
+            for (int64_t j = last; j < segment; j++)
+                row[j] = 0;
+        }
 }
 
 static void fill_rows(const conv_gather *g, const real *source, int64_t channels,
                       const conv_band *band) {
-    const int64_t top = band->first_row * g->stride_h + g->min_h;
     for (int64_t phase = 0; phase < g->stride_w; phase++) {
-        if (!is_seen(g->taps, g->tap_w, g->min_w, g->stride_w, phase))
+        if (!is_seen(g, phase))
             continue;
-        for (int64_t r = 0; r < band->rows; r++) {
-            if (!is_seen(g->taps, g->tap_h, g->min_h, g->stride_h, r % g->stride_h))
-                continue;
-            real *to = band->own + (r * g->stride_w + phase) * band->segment;
-            const real *from = source + (top + r) * g->width;
-            for (int64_t c = 0; c < channels; c++) {
-                if (top + r >= 0 && top + r < g->height)
-                    fill_phase(g, band->segment, phase, from, to);
-                else
-                    memset(to, 0, (size_t)band->segment * sizeof(real));
-                to += band->plane;
-                from += g->height * g->width;
-            }
-        }
+        if (g->stride_w == 1)
+            fill_phase(g, 1, 0, source, channels, band);
+        else if (g->stride_w == 2)
+            fill_phase(g, 2, phase, source, channels, band);
+        else
+            fill_phase(g, g->stride_w, phase, source, channels, band);
     }
 }
 
@@ -154,28 +158,21 @@ void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t c
     }
 }
 
-/* VL x VL blocks (entries x pixels) are transposed; what a row's last block writes too much the
- * next row's blocks overwrite. */
-void FN(conv_pack_taps)(const conv_gather *g, const conv_band *band, int64_t first, int64_t count,
-                        int64_t pixel, int64_t pixels, real *packed) {
-    int64_t entry[VL]; /* where each entry lies in the band */
-    for (int64_t i = 0; i < count; i++)
-        entry[i] = (first + i) / g->taps * band->plane + band->tap[(first + i) % g->taps];
-    for (int64_t to = 0, length; to < pixels; to += length) {
-        length = MIN(pixels - to, g->grid_w - (pixel + to) % g->grid_w);
-        const real *const from = band->data + band_offset(g, band, pixel + to);
-        for (int64_t p = 0; p < length; p += VL) {
-            vec block[VL];
-            if (count == VL && (!g->in_place || length - p >= VL))
-                for (int64_t i = 0; i < VL; i++)
-                    block[i] = vload(from + entry[i] + p);
-            else
-                for (int64_t i = 0; i < VL; i++)
-                    block[i] =
-                        i < count ? vload_or(from + entry[i] + p, length - p, vzero()) : vzero();
-            vtranspose(block);
-            for (int64_t i = 0; i < VL; i++)
-                vstore(packed + (to + p + i) * VL, block[i]);
+/* Runs of pixels by whole vectors; what one writes too much the next run or entry overwrites. */
+void FN(conv_copy_entries)(const conv_gather *g, const conv_band *band, int64_t first,
+                           int64_t count, int64_t pixel, int64_t pixels, int64_t pitch,
+                           real *rows) {
+    for (int64_t i = 0; i < count; i++) {
+        const real *const entry =
+            band->data + (first + i) / g->taps * band->plane + band->tap[(first + i) % g->taps];
+        real *const row = rows + i * pitch;
+        const real *from = entry + band_offset(g, band, pixel);
+        int64_t length = g->grid_w - pixel % g->grid_w;
+        for (int64_t to = 0; to < pixels; to += length, length = g->grid_w) {
+            if (to > 0)
+                from = entry + band_offset(g, band, pixel + to);
+            for (int64_t j = 0; j < MIN(length, pixels - to); j += VL)
+                vstore(row + to + j, vload(from + j));
         }
     }
 }

@@ -47,10 +47,9 @@ void FN(conv_band_fill)(const conv_gather *g, const real *source, int64_t channe
 void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t channels,
                           int64_t pixel, int64_t pixels, real *packed);
 
-/* Packs a vector of up to VL entries (channel, tap) from `first` on, depth `pixels`: packed
- * (pixels, VL). first counts from the band's first channel. Writes up to VL * VL reals past its
- * end. */
-void FN(conv_pack_taps)(const conv_gather *g, const conv_band *band, int64_t first, int64_t count,
-                        int64_t pixel, int64_t pixels, real *packed);
+/* Copies pixels [pixel, pixel + pixels) of entries [first, first + count) (channel, tap) to rows
+ * (count, pitch); first counts from the band's first channel. Writes up to VL reals past a row. */
+void FN(conv_copy_entries)(const conv_gather *g, const conv_band *band, int64_t first,
+                           int64_t count, int64_t pixel, int64_t pixels, int64_t pitch, real *rows);
 
 #endif

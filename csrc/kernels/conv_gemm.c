@@ -42,12 +42,15 @@ static void choose_blocks(gathered_product *g) {
     g->block_pixels = round_up(ceil_div(pixels, cuts), VL);
     g->pixel_tasks = ceil_div(pixels, g->block_pixels);
     g->block_images = g->pixel_tasks > 1 ? 1 : MAX(1, NC / g->block_pixels);
-    while (g->block_images > 1 && ceil_div(g->images, g->block_images) * g->groups < 24)
+    g->block_rows = g->rows;
+    /* For many threads, blocks of fewer images, down to a tile; then, as each packs its images
+     * again, of fewer rows. */
+    while (g->block_images > 1 && g->block_images * g->block_pixels > NR &&
+           ceil_div(g->images, g->block_images) * g->groups < 16)
         g->block_images /= 2;
     g->image_tasks = ceil_div(g->images, g->block_images);
-    g->block_rows = g->rows;
     while (g->block_rows > 4 * MR &&
-           g->image_tasks * g->pixel_tasks * g->groups * ceil_div(g->rows, g->block_rows) < 24)
+           g->image_tasks * g->pixel_tasks * g->groups * ceil_div(g->rows, g->block_rows) < 16)
         g->block_rows = round_up(g->block_rows / 2, MR);
     g->row_tasks = ceil_div(g->rows, g->block_rows);
     g->block_channels = MAX(1, MIN(g->channels, KC / g->from.taps));

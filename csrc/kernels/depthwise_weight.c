@@ -1,11 +1,12 @@
 /* depthwise_weight.c: weight gradient of a convolution with a kernel of its own for each channel:
- * x (n, c, h, w), dy (n, k, oh, ow), dweight (k, 1, kh, kw), m = k / c.
+ * x (n, c, h, w), dy (n, k, oh, ow), dweight (k, 1, kh, kw), dbias (k) or NULL, m = k / c.
  *
  * A task owns a channel: each tap's gradient is the product of dy with a shifted x, summed over all
  * images. Sums stay in vectors for a while, then go to a total in double.
  */
 #include "conv.h"
 #include "depthwise.h"
+#include "sum.h"
 
 enum { SHORT_SUM = 256 }; /* additions to a lane before it goes to the total */
 
@@ -54,6 +55,17 @@ static void flush(int64_t taps, vec *sum, double *total) {
     }
 }
 
+/* The sums of the m planes of dy of channel c. */
+static void bias_gradient(const nnf_conv *d, int64_t c, const real *dy, real *dbias) {
+    const int64_t m = d->k / d->c, size = d->oh * d->ow;
+    for (int64_t k = c * m; k < (c + 1) * m; k++) {
+        double total = 0;
+        for (int64_t n = 0; n < d->n; n++)
+            total += sum_of(size, dy + (n * d->k + k) * size);
+        dbias[k] = (real)total;
+    }
+}
+
 /* dweight (m, taps) of channel c; `in` is the frame of x. */
 static void channel_gradient(const nnf_conv *d, const depthwise_frame *f, const int64_t *offset,
                              int64_t c, const real *dy, const real *x, real *in, vec *sum,
@@ -85,7 +97,8 @@ static void channel_gradient(const nnf_conv *d, const depthwise_frame *f, const 
         dweight[t] = (real)total[t];
 }
 
-int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight) {
+int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
+                                  real *dbias) {
     const int64_t taps = d->kh * d->kw, own = d->k / d->c * taps;
     const depthwise_frame f = input_frame(d);
     int64_t *offset = nnf_alloc((size_t)taps * sizeof *offset);
@@ -100,6 +113,8 @@ int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real 
                 channel_gradient(d, &f, offset, c, dy, x, in, sum, total, dweight + c * own);
             else
                 __atomic_store_n(&status, NNF_NO_MEMORY, __ATOMIC_RELAXED);
+            if (dbias)
+                bias_gradient(d, c, dy, dbias);
             nnf_free(in);
             nnf_free(sum);
             nnf_free(total);

@@ -38,19 +38,15 @@ VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const
                          int64_t ldc) {
     real *const c[NV] = {out[0].c + row * ldc, out[1].c + row * ldc};
     if (!f->row_bias && !f->accumulate && !out[0].bias && f->act == NNF_LINEAR) {
-        NNF_UNROLL
-        for (int i = 0; i < MR; i++)
-            NNF_UNROLL
-        for (int v = 0; v < NV; v++)
-            vstore(c[v] + i * ldc, t->sum[i][v]);
+        NNF_EACH (i, MR)
+            NNF_EACH (v, NV)
+                vstore(c[v] + i * ldc, t->sum[i][v]);
         return;
     }
-    NNF_UNROLL
-    for (int i = 0; i < MR; i++)
-        NNF_UNROLL
-    for (int v = 0; v < NV; v++)
-        vstore(c[v] + i * ldc,
-               finish_vector(t->sum[i][v], f, row + i, out[v].bias, c[v] + i * ldc, VL));
+    NNF_EACH (i, MR)
+        NNF_EACH (v, NV)
+            vstore(c[v] + i * ldc,
+                   finish_vector(t->sum[i][v], f, row + i, out[v].bias, c[v] + i * ldc, VL));
 }
 
 /* Tiles at the edges, of fewer rows or vectors. */
@@ -78,8 +74,17 @@ static void whole_tile(const gemm_left *a, int64_t offset, const real *b, const 
     finish_tile(&t, f, row, out, ldc);
 }
 
+/* Rows of a tile: as many as registers hold; of few rows equal shares, where they lie one below the
+ * other, rather than one tile of almost none. */
+static int64_t tile_rows(int64_t m, const gemm_left *a) {
+    const int64_t tiles = ceil_div(m, MR), rest = m % MR;
+    const bool packed = a->tile != MR * a->row;
+    return packed || tiles > 4 || rest == 0 || rest >= MR / 2 ? MR : ceil_div(m, tiles);
+}
+
 void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t vectors,
                     const gemm_column *out, int64_t ldc, const gemm_finish *f) {
+    const int64_t height = tile_rows(m, a);
     for (int64_t block = 0; block < m; block += MC) {
         const int64_t end = MIN(m, block + MC);
         for (int64_t q = 0; q < vectors; q += NV) {
@@ -88,12 +93,13 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
             for (int64_t v = 0; v < n; v++)
                 whole &= out[q + v].width == VL;
             const real *const columns = b->b + q * b->vector;
-            for (int64_t i = block; i < end; i += MR) {
-                const int64_t offset = i / MR * a->tile;
-                if (whole && end - i >= MR)
+            for (int64_t i = block; i < end; i += height) {
+                const int64_t offset = i / MR * a->tile + i % MR * a->row;
+                const int64_t rows = MIN(height, end - i);
+                if (whole && rows == MR)
                     whole_tile(a, offset, columns, b, f, i, out + q, ldc);
                 else
-                    edge_tile(MIN(MR, end - i), n, a, offset, columns, b, f, i, out + q, ldc);
+                    edge_tile(rows, n, a, offset, columns, b, f, i, out + q, ldc);
             }
         }
     }

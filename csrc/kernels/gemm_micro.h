@@ -16,14 +16,12 @@ typedef struct {
 
 /* All of this is inlined with constant `rows` and `vectors`, and every loop over them unrolled, so
  * that the sums are registers. */
-#define NNF_UNROLL _Pragma("GCC unroll 16")
+#define NNF_EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 VINLINE void clear(int rows, int vectors, tile *t) {
-    NNF_UNROLL
-    for (int i = 0; i < rows; i++)
-        NNF_UNROLL
-    for (int v = 0; v < vectors; v++)
-        t->sum[i][v] = vzero();
+    NNF_EACH (i, rows)
+        NNF_EACH (v, vectors)
+            t->sum[i][v] = vzero();
 }
 
 /* Adds products of depth k. Element (i, p) of a is a[i * a_row + p * a_depth], vector v of b's row
@@ -33,14 +31,11 @@ VINLINE void accumulate(int rows, int vectors, int64_t k, const real *restrict a
                         tile *t) {
     for (int64_t p = 0; p < k; p++) {
         vec column[NV];
-        NNF_UNROLL
-        for (int v = 0; v < vectors; v++)
+        NNF_EACH (v, vectors)
             column[v] = vload(b + p * b_depth + v * b_vector);
-        NNF_UNROLL
-        for (int i = 0; i < rows; i++) {
+        NNF_EACH (i, rows) {
             const vec element = vset1(a[i * a_row + p * a_depth]);
-            NNF_UNROLL
-            for (int v = 0; v < vectors; v++)
+            NNF_EACH (v, vectors)
                 t->sum[i][v] = vfma(element, column[v], t->sum[i][v]);
         }
     }

@@ -25,7 +25,17 @@ typedef struct {
     winograd_images x, dy;
     int64_t tiles;
     real *dweight; /* (rows, channels, 3, 3) */
+    real *dbias;   /* (rows) or NULL */
 } weight_gradient;
+
+/* Entry (1, 1) of a gradient tile is the sum of its pixels. */
+static vec sum_tiles(int64_t tiles, const winograd_domain *dy, int64_t row_group) {
+    const real *const at = dy->data + 7 * dy->entry + row_group * dy->group;
+    vec sum = vzero();
+    for (int64_t t = 0; t < tiles; t++)
+        sum += vload(at + t * VL);
+    return sum;
+}
 
 /* sums (channels, pitch) = x (tiles, VL) transposed times dy (vectors, tiles, VL) of one entry, or
  * added to what is there; one group of channels. */
@@ -89,8 +99,8 @@ static double multiply_work(const weight_gradient *g) {
 }
 
 /* Tiles [begin, end) in blocks that stay in the cache. */
-static int sum_part(const weight_gradient *g, int64_t begin, int64_t end, int64_t block,
-                    real *sums) {
+static int sum_part(const weight_gradient *g, int64_t begin, int64_t end, int64_t block, real *sums,
+                    real *bias_sums) {
     winograd_domain x = winograd_shape(g->x.channels, block);
     winograd_domain dy = winograd_shape(g->dy.channels, block);
     real *const band = alloc_reals(MAX(winograd_band_size(&g->x), winograd_band_size(&g->dy)));
@@ -101,8 +111,11 @@ static int sum_part(const weight_gradient *g, int64_t begin, int64_t end, int64_
         const int64_t tiles = MIN(block, end - first);
         for (int64_t c = 0; c < channel_groups(g); c++)
             FN(winograd_image_tiles)(&g->x, first, tiles, c, &x, band);
-        for (int64_t r = 0; r < row_groups(g); r++)
+        for (int64_t r = 0; r < row_groups(g); r++) {
+            real *const bias = bias_sums + r * VL;
             FN(winograd_gradient_tiles)(&g->dy, first, tiles, r, &dy, band);
+            vstore(bias, sum_tiles(tiles, &dy, r) + (first > begin ? vload(bias) : vzero()));
+        }
         multiply_groups(tiles, &x, 0, channel_groups(g), &dy, 0, row_groups(g), first > begin,
                         sums);
     }
@@ -126,32 +139,42 @@ static int run_by_parts(const weight_gradient *g) {
     const int64_t parts = choose_parts(g), size = sums_size(g), rows = row_groups(g);
     const int64_t lanes = (channel_groups(g) + rows) * VL;
     const int64_t block = MIN(MAX(CACHE / (ENTRIES * lanes), 32), ceil_div(g->tiles, parts));
-    real *const sums = alloc_reals(parts * size);
+    real *const sums = alloc_reals(parts * (size + rows * VL));
     if (!sums)
         return NNF_NO_MEMORY;
+    real *const bias_sums = sums + parts * size;
     atomic_int failed = 0;
     PARALLEL_FOR(part, parts, multiply_work(g), {
         if (sum_part(g, part * g->tiles / parts, (part + 1) * g->tiles / parts, block,
-                     sums + part * size) != NNF_OK)
+                     sums + part * size, bias_sums + part * rows * VL) != NNF_OK)
             failed = 1;
     });
     PARALLEL_FOR(c, g->x.channels, 30.0 * (double)(parts * g->x.channels * rows),
                  for (int64_t r = 0; r < rows; r++)
                      transform_back(g, sums + (c * rows + r) * VL,
                                     channel_groups(g) * VL * rows * VL, parts, size, c, r * VL));
+    for (int64_t r = 0; g->dbias && r < g->dy.channels; r++) {
+        g->dbias[r] = 0;
+        for (int64_t part = 0; part < parts; part++)
+            g->dbias[r] += bias_sums[part * rows * VL + r];
+    }
     nnf_free(sums);
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }
 
-static int transform_group(const winograd_images *s, bool gradient, int64_t tiles, int64_t group,
-                           const winograd_domain *to) {
-    real *const band = alloc_reals(winograd_band_size(s));
+/* All tiles of group i of x or, after those, of dy. */
+static int transform_group(const weight_gradient *g, int64_t i, const winograd_domain *x,
+                           const winograd_domain *dy) {
+    real *const band = alloc_reals(MAX(winograd_band_size(&g->x), winograd_band_size(&g->dy)));
     if (!band)
         return NNF_NO_MEMORY;
-    if (gradient)
-        FN(winograd_gradient_tiles)(s, 0, tiles, group, to, band);
+    const int64_t r = i - channel_groups(g);
+    if (r < 0)
+        FN(winograd_image_tiles)(&g->x, 0, g->tiles, i, x, band);
     else
-        FN(winograd_image_tiles)(s, 0, tiles, group, to, band);
+        FN(winograd_gradient_tiles)(&g->dy, 0, g->tiles, r, dy, band);
+    if (r >= 0 && g->dbias)
+        vstore_upto(g->dbias + r * VL, sum_tiles(g->tiles, dy, r), g->dy.channels - r * VL);
     nnf_free(band);
     return NNF_OK;
 }
@@ -180,10 +203,7 @@ static int run_by_blocks(const weight_gradient *g, winograd_domain x, winograd_d
     atomic_int failed = !x.data || !dy.data;
     if (!failed)
         PARALLEL_FOR(i, channels + rows, 30.0 * (double)((channels + rows) * g->tiles), {
-            const int status = i < channels
-                                   ? transform_group(&g->x, false, g->tiles, i, &x)
-                                   : transform_group(&g->dy, true, g->tiles, i - channels, &dy);
-            if (status != NNF_OK)
+            if (transform_group(g, i, &x, &dy) != NNF_OK)
                 failed = 1;
         });
     const int64_t blocks = ceil_div(rows, BLOCK);
@@ -207,7 +227,8 @@ static int run(const weight_gradient *g) {
     return run_by_parts(g);
 }
 
-int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight) {
+int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
+                                 real *dbias) {
     const int64_t channels = d->c / d->groups, rows = d->k / d->groups;
     const int64_t tiles_h = ceil_div(d->oh, 4), tiles_w = ceil_div(d->ow, 4);
     int status = NNF_OK;
@@ -233,6 +254,7 @@ int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *
                    .data = dy + group * rows * d->oh * d->ow},
             .tiles = d->n * tiles_h * tiles_w,
             .dweight = dweight + group * rows * channels * 9,
+            .dbias = dbias ? dbias + group * rows : NULL,
         };
         status = run(&g);
     }

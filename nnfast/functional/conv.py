@@ -81,8 +81,9 @@ def conv2d_backward(
     dilation: IntPair = 1,
     groups: int = 1,
     needs_dx: bool = True,
+    needs_dbias: bool = True,
     algo: str = "auto",
-) -> tuple[Array | None, Array, Array]:
+) -> tuple[Array | None, Array, Array | None]:
     """Gradients of `conv2d` (of the convolution; an activation has its own backward function).
 
     Parameters
@@ -97,12 +98,14 @@ def conv2d_backward(
         As in the forward call.
     needs_dx : bool
         False skips the gradient of the input, which a first layer does not need.
+    needs_dbias : bool
+        False skips the gradient of the bias, where there is none.
 
     Returns
     -------
     dx : ndarray, shape (N, C, H, W), or None
     dweight : ndarray, shape (O, C / groups, KH, KW)
-    dbias : ndarray, shape (O,)
+    dbias : ndarray, shape (O,), or None
 
     Raises
     ------
@@ -111,7 +114,7 @@ def conv2d_backward(
     """
     dy, x, weight = many(("dy", "x", "weight"), dy, x, weight)
     return active().conv2d_backward(
-        dy, x, weight, stride, padding, dilation, groups, needs_dx, algo
+        dy, x, weight, stride, padding, dilation, groups, needs_dx, needs_dbias, algo
     )
 
 

@@ -51,9 +51,10 @@ def conv2d_backward(
     dilation: IntPair = 1,
     groups: int = 1,
     needs_dx: bool = True,
+    needs_dbias: bool = True,
     algo: str = "auto",
-) -> tuple[Array | None, Array, Array]:
-    """Return the gradients ``(dx, dweight, dbias)`` of `conv2d`; dx is None unless needed.
+) -> tuple[Array | None, Array, Array | None]:
+    """Return the gradients ``(dx, dweight, dbias)`` of `conv2d`; dx and dbias are None unless needed.
 
     dy: (N, O, OH, OW), x: (N, C, H, W), weight: (O, C/groups, KH, KW).
     """
@@ -66,7 +67,7 @@ def conv2d_backward(
     rows = dy.reshape(n, groups, o // groups, *out).transpose(1, 0, 3, 4, 2)
     rows = rows.reshape(groups, n * math.prod(out), o // groups)
     dweight = rows.transpose(0, 2, 1) @ _unfolded(x, groups, window)
-    dbias = np.sum(dy, axis=(0, 2, 3))
+    dbias = np.sum(dy, axis=(0, 2, 3)) if needs_dbias else None
     dx = None
     if needs_dx:
         col = rows @ weight.reshape(groups, o // groups, dweight.shape[2])
