@@ -54,7 +54,7 @@ def conv2d_backward(
     needs_dbias: bool = True,
     algo: str = "auto",
 ) -> tuple[Array | None, Array, Array | None]:
-    """Return the gradients ``(dx, dweight, dbias)`` of `conv2d`; dx and dbias are None unless needed.
+    """Return the gradients ``(dx, dweight, dbias)`` of `conv2d`; None for what is not needed.
 
     dy: (N, O, OH, OW), x: (N, C, H, W), weight: (O, C/groups, KH, KW).
     """
