@@ -25,6 +25,7 @@ BACKWARD: dict[str, Callable[..., Any]] = {
     "leaky_relu": lambda dy, y, x: F.leaky_relu_backward(dy, x),
     "sigmoid": lambda dy, y, x: F.sigmoid_backward(dy, y),
     "tanh": lambda dy, y, x: F.tanh_backward(dy, y),
+    "gelu": lambda dy, y, x: F.gelu_backward(dy, x),
     "dropout": lambda dy, y, x, p: F.dropout_backward(dy, p),
     "softmax": lambda dy, y, x: F.softmax_backward(dy, y),
     "log_softmax": lambda dy, y, x: F.log_softmax_backward(dy, y),

@@ -30,6 +30,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "leaky_relu": F.leaky_relu,
     "sigmoid": F.sigmoid,
     "tanh": F.tanh,
+    "gelu": F.gelu,
     "dropout": F.dropout,
     "softmax": lambda x: F.softmax(x, -1),
     "log_softmax": lambda x: F.log_softmax(x, -1),

@@ -56,6 +56,10 @@ cdef extern from "nnfast.h" nogil:
     int nnf_tanh(nnf_dtype dtype, int64_t n, const void *x, void *y)
     int nnf_tanh_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *y, void *dx)
 
+    int nnf_gelu(nnf_dtype dtype, int64_t n, int tanh_form, const void *x, void *y)
+    int nnf_gelu_backward(nnf_dtype dtype, int64_t n, int tanh_form, const void *dy,
+                          const void *x, void *dx)
+
     int nnf_softmax(nnf_dtype dtype, int64_t rows, int64_t cols, const void *x, void *y)
     int nnf_softmax_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *dy,
                              const void *y, void *dx)

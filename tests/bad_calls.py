@@ -75,6 +75,8 @@ def good_calls() -> dict[str, dict[str, Any]]:
         extra = {"axis": 1} if "softmax" in name else extra
         calls[name] = {"x": x, **extra}
         calls[name + "_backward"] = {"dy": x + 1, saved: x, **extra}
+    calls["gelu"] = {"x": x, "approximate": "tanh"}
+    calls["gelu_backward"] = {"dy": x + 1, "x": x, "approximate": "none"}
     for name in ("reduce_sum", "reduce_mean", "reduce_max"):
         calls[name] = {"x": x, "axis": 1}
     return calls
@@ -94,7 +96,7 @@ ANY_WIDTH = {  # arrays whose last axis may have any length
 INTEGERS = {"stride": 1, "padding": 0, "dilation": 1, "kernel_size": 1, "groups": 1, "step": 1}
 NOT_NEGATIVE = {"lr", "weight_decay", "momentum", "eps"}
 FRACTIONS = {"p", "beta1", "beta2", "alpha", "rho", "label_smoothing"}
-CHOICES = {"activation", "algo", "reduction"}
+CHOICES = {"activation", "algo", "reduction", "approximate"}
 STREAMS = {"seed", "offset"}
 
 

@@ -240,6 +240,8 @@ BENCH = {
     "sigmoid": Bench("sigmoid", {"x": IMAGES}),
     "tanh": Bench("tanh", {"x": IMAGES}),
     "dropout 0.5": Bench("dropout", {"x": IMAGES, "p": 0.5}),
+    "GELU": Bench("gelu", {"x": IMAGES}),
+    "GELU 2048x1024": Bench("gelu", {"x": (2048, 1024)}),
     "softmax 4096x1000": Bench("softmax", {"x": (4096, 1000)}),
     "log-softmax 4096x1000": Bench("log_softmax", {"x": (4096, 1000)}),
     "cross-entropy 4096x1000": Bench("cross_entropy", {"x": (4096, 1000), "target": (4096,)}),

@@ -36,6 +36,8 @@ LAYERS = {
     "leaky-relu-0": (lambda: nn.LeakyReLU(0.0), ROWS),
     "sigmoid": (lambda: nn.Sigmoid(), ROWS),
     "tanh": (lambda: nn.Tanh(), ROWS),
+    "gelu": (lambda: nn.GELU(), ROWS),
+    "gelu-tanh": (lambda: nn.GELU(approximate="tanh"), ROWS),
     "dropout": (lambda: nn.Dropout(0.4, rng=0), ROWS),
     "dropout-eval": (lambda: nn.Dropout(0.4, rng=0).eval(), ROWS),
     "flatten": (lambda: nn.Flatten(), IMAGE),
@@ -141,6 +143,7 @@ def test_reprs():
         "Conv2d(2, 4, (3, 5), padding=1, groups=2)"
     )
     assert repr(nn.MaxPool2d(3, 2)) == "MaxPool2d(3, stride=2)"
+    assert repr(nn.GELU()) == "GELU()" and "tanh" in repr(nn.GELU("tanh"))
     assert repr(nn.BatchNorm1d(3, eps=0.1)) == "BatchNorm1d(3, eps=0.1)"
     assert repr(nn.Sequential(nn.ReLU())) == "Sequential(\n  (0): ReLU()\n)"
 
@@ -177,6 +180,7 @@ def test_reprs():
         (lambda: nn.Dropout(-0.1), ValueError, "p must be finite, at least 0"),
         (lambda: nn.Dropout(float("nan")), ValueError, "p must be finite"),
         (lambda: nn.LeakyReLU(-1), ValueError, "negative_slope must be finite, at least 0"),
+        (lambda: nn.GELU("erf"), ValueError, "approximate must be one of 'none', 'tanh'"),
         (lambda: nn.Softmax(axis=0.5), TypeError, "integer"),
         (lambda: nn.Flatten()(np.float32(1)), ValueError, "x must have at least 1 dimension"),
         (lambda: nn.Sequential(nn.ReLU), TypeError, "layer must be an nnfast Layer, got type"),

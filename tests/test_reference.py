@@ -22,6 +22,13 @@ def test_activation_gradient(name: str) -> None:
     assert_gradient(backward(dy, saved), forward, x, dy)
 
 
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_gradient(approximate: str) -> None:
+    x, dy = distinct((3, 31)), normal((3, 31), seed=1)
+    dx = ref.gelu_backward(dy, x, approximate)
+    assert_gradient(dx, lambda x: ref.gelu(x, approximate), x, dy)
+
+
 @pytest.mark.parametrize("activation", [None, "relu", "leaky_relu", "sigmoid", "tanh"])
 def test_linear_gradient(activation: str | None) -> None:
     x, weight, bias = normal((4, 5)), normal((3, 5), seed=1), normal(3, seed=2)

@@ -71,6 +71,16 @@ def test_batch_norm(shape: tuple[int, ...]) -> None:
         assert_equal(ours, tensor.grad)
 
 
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu(approximate: str) -> None:
+    x, dy = 3 * normal((20, 7)), normal((20, 7), seed=1)
+    (input_,) = tensors(x)
+    theirs = F.gelu(input_, approximate=approximate)
+    assert_equal(ref.gelu(x, approximate), theirs)
+    theirs.backward(torch.tensor(dy))
+    assert_equal(ref.gelu_backward(dy, x, approximate), input_.grad)
+
+
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

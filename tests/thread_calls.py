@@ -48,6 +48,8 @@ CALLS: dict[str, Callable[[], Any]] = {
     "sigmoid_backward": lambda: core.sigmoid_backward(DY, X),
     "tanh": lambda: core.tanh(X),
     "tanh_backward": lambda: core.tanh_backward(DY, X),
+    "gelu": lambda: (core.gelu(FLOATS), core.gelu(X, "tanh")),
+    "gelu_backward": lambda: (core.gelu_backward(DY, X), core.gelu_backward(DY, X, "tanh")),
     "softmax": lambda: (core.softmax(FLOATS), core.softmax(X.reshape(1, -1))),
     "softmax_backward": lambda: (
         core.softmax_backward(DY, X),

@@ -22,6 +22,7 @@ from .activation import (
 )
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
+from .gelu import gelu, gelu_backward
 from .linear import gemm, linear, linear_backward
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
 from .norm import batch_norm, batch_norm_backward, batch_norm_inference
@@ -62,6 +63,8 @@ __all__ = [
     "cross_entropy_backward",
     "dropout",
     "dropout_backward",
+    "gelu",
+    "gelu_backward",
     "gemm",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",

@@ -1,6 +1,6 @@
 """Layers: thin objects around `nnfast.functional` that hold parameters and what backward needs."""
 
-from nnfast.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
+from nnfast.layers.activation import GELU, LeakyReLU, ReLU, Sigmoid, Tanh
 from nnfast.layers.base import Layer
 from nnfast.layers.conv import Conv2d
 from nnfast.layers.dropout import Dropout
@@ -14,6 +14,7 @@ from nnfast.layers.sequential import Sequential
 from nnfast.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
+    "GELU",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",

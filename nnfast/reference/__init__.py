@@ -19,6 +19,7 @@ from .activation import (
 from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
+from .gelu import gelu, gelu_backward
 from .gemm import gemm, linear, linear_backward
 from .im2col import col2im, im2col
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
@@ -59,6 +60,8 @@ __all__ = [
     "cross_entropy_backward",
     "dropout",
     "dropout_backward",
+    "gelu",
+    "gelu_backward",
     "gemm",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
