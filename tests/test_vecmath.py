@@ -1,4 +1,4 @@
-"""The vector exp, exp2, log, tanh and logistic function, in units in the last place, and at the edges.
+"""The vector exp, exp2, log, tanh and logistic function, in units in the last place; the edges.
 
 They are reached through kernels that add nothing to them, and held against long double.
 """
@@ -121,7 +121,7 @@ def test_exp2_of_products(dtype: type) -> None:
     t = -root * (wide_x + np.longdouble("0.044715") * wide_x**3)
     exact = wide_x * np.exp(-t) / (1 + np.exp(-t))
     error = np.abs(core.gelu(x, "tanh") - exact) / np.spacing(np.abs(exact.astype(dtype)))
-    assert np.all(error <= 5 + 3 * t)
+    assert np.all(error <= 5 + 3.5 * t)
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)

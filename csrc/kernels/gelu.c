@@ -9,9 +9,9 @@
  *
  * T(a) = e^(-a^2 / 2) N(a) / D(a), the polynomials being minimax on [0, NORMAL_END]. Float32 spends
  * its accuracy where the result is large: relative to T the error is 2^-25.4 at a = 0 and 2^-19.4
- * from a = 2.5 on. Largest errors found, float32 / float64, in units in the last place: 3.4 / 3.0
- * of y for x > 0; 35 + x^2 / 5 + x^2 for x < 0, tanh form 5 + 3 t / 5 + 3 t (t: below); of
- * dy/dx 1.2 everywhere, in units of epsilon. */
+ * from a = 2.5 on. Largest errors found, float32 / float64: of y, in units in the last place,
+ * 3.4 / 3.0 for x > 0, 35 + x^2 / 5 + x^2 for x < 0, 5 + 3.5 t there in the tanh form (t: below);
+ * of dy/dx 1.2 epsilon. */
 #include "vecmath.h"
 
 /* END: from there on y = max(x, 0), and dy/dx is 0 or 1. Coefficients: lowest power first. */
