@@ -26,6 +26,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "avg_pool2d": lambda x, **window: F.avg_pool2d(x, **window),
     "global_avg_pool2d": lambda x: F.adaptive_avg_pool2d(x, 1),
     "batch_norm": lambda x, weight, bias: F.batch_norm(x, None, None, weight, bias, training=True),
+    "layer_norm": lambda x, weight, bias: F.layer_norm(x, weight.shape, weight, bias),
     "relu": F.relu,
     "leaky_relu": F.leaky_relu,
     "sigmoid": F.sigmoid,

@@ -143,6 +143,12 @@ cdef extern from "nnfast.h" nogil:
                                 const void *dy, const void *x, const void *mean, const void *var,
                                 const void *weight, void *dx, void *dweight, void *dbias)
 
+    int nnf_layer_norm(nnf_dtype dtype, int64_t rows, int64_t cols, double eps, const void *x,
+                       const void *weight, const void *bias, void *y, void *mean, void *rstd)
+    int nnf_layer_norm_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *dy,
+                                const void *x, const void *mean, const void *rstd,
+                                const void *weight, void *dx, void *dweight, void *dbias)
+
     int nnf_reduce_sum(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
                        void *y)
     int nnf_reduce_mean(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,

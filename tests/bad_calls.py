@@ -20,6 +20,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
     loss = {"ignore_index": -100, "label_smoothing": 0.1, "reduction": "none"}
     stream = {"p": 0.5, "seed": 1, "offset": 2}
     channels = {"mean": normal(4), "var": np.ones(4), "weight": np.ones(4)}
+    rows = {"mean": normal(2), "rstd": np.ones(2)}
     adam = {"step": 1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, **rate}
     dense = {"x": x, "weight": normal((4, 3)), "activation": "relu"}
 
@@ -48,6 +49,8 @@ def good_calls() -> dict[str, dict[str, Any]]:
         "batch_norm": {"x": image, "weight": np.ones(4), "bias": normal(4), "eps": 1e-5},
         "batch_norm_inference": {"x": image, **channels, "bias": normal(4), "eps": 1e-5},
         "batch_norm_backward": {"dy": image + 1, "x": image, **channels, "eps": 1e-5},
+        "layer_norm": {"x": x, "weight": np.ones(3), "bias": normal(3), "eps": 1e-5},
+        "layer_norm_backward": {"dy": x + 1, "x": x, **rows, "weight": np.ones(3)},
         "cross_entropy": {"x": x, "target": labels, "sample_weight": np.ones(2), **loss},
         "cross_entropy_backward": {
             "x": x,
@@ -150,7 +153,7 @@ def _bad_arrays(function: str, name: str, value: Any) -> list[tuple[Any, type[Ex
             (np.repeat(value, 2, 1)[:, ::2], ValueError),
         ]
         rows += [(np.broadcast_to(value[0], value.shape), ValueError), (_frozen(value), ValueError)]
-    if name not in OPTIONAL and not (name == "weight" and "batch_norm" in function):
+    if name not in OPTIONAL and not (name == "weight" and "_norm" in function):
         rows.append((None, TypeError))
     one_array = sum(isinstance(v, np.ndarray) for v in good_calls()[function].values()) == 1
     if not one_array or value.ndim == 4:

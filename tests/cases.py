@@ -122,6 +122,20 @@ NORM = [
     (2, 0, 3, 3),  # no channels
 ]
 
+LAYER_NORM = [
+    (1, 1),
+    (9,),
+    (7, 5),
+    (3, 8),
+    (40, 33),
+    (2, 3, 4, 6),
+    (17, 256),
+    (5, 1000),
+    (3, 5001),
+    (0, 4),
+    (2, 0, 3),
+]
+
 SOFTMAX = [(1, 1), (3, 7), (64, 10), (5, 33), (2, 1000), (17,), (2, 3, 5), (0, 10), (4, 0)]
 
 ELEMENTWISE = [
@@ -201,6 +215,10 @@ def _fold(n: int, c: int, h: int, k: int, padding: int) -> dict[str, Bench]:
     }
 
 
+def _layer_norm(rows: int, cols: int) -> Bench:
+    return Bench("layer_norm", {"x": (rows, cols), "weight": (cols,), "bias": (cols,)})
+
+
 def _linear(n: int, inputs: int, outputs: int) -> Bench:
     shapes = {"x": (n, inputs), "weight": (outputs, inputs), "bias": (outputs,)}
     return Bench("linear", shapes)
@@ -234,6 +252,8 @@ BENCH = {
     "global average pool": Bench("global_avg_pool2d", {"x": IMAGES}),
     "batch norm": Bench("batch_norm", {"x": IMAGES, "weight": (64,), "bias": (64,)}),
     "batch norm 100x100": Bench("batch_norm", {"x": (100, 100), "weight": (100,), "bias": (100,)}),
+    "layer norm 4096x256": _layer_norm(4096, 256),
+    "layer norm 2048x256": _layer_norm(2048, 256),
     "ReLU": Bench("relu", {"x": IMAGES}),
     "ReLU 100x100": Bench("relu", {"x": (100, 100)}),
     "leaky ReLU": Bench("leaky_relu", {"x": IMAGES}),

@@ -72,6 +72,9 @@ SPECIAL: list[Row] = [
     ("batch_norm", "x", np.ones((0, 4)), ValueError),
     ("batch_norm", "x", np.ones((2, 4, 6)), ValueError),
     ("batch_norm", "x", np.ones(4), ValueError),
+    ("layer_norm", "x", np.ones((2, 0)), ValueError),
+    ("layer_norm", "x", np.ones(()), ValueError),
+    ("layer_norm_backward", "mean", np.ones((2, 1)), ValueError),
     ("reduce_max", "x", np.ones((2, 0)), ValueError),
     # pooling indices
     ("max_pool2d_backward", "indices", None, TypeError),

@@ -96,6 +96,17 @@ def test_batch_norm_gradient(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(ref.batch_norm_inference(x, mean, var, weight, bias), y, rtol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [shape for shape in cases.LAYER_NORM if 1 < np.prod(shape) < 500])
+def test_layer_norm_gradient(shape: tuple[int, ...]) -> None:
+    x, weight, bias = normal(shape), normal(shape[-1], seed=1), normal(shape[-1], seed=2)
+    _, mean, rstd = ref.layer_norm(x, weight, bias)
+    dy = normal(shape, seed=3)
+    dx, dweight, dbias = ref.layer_norm_backward(dy, x, mean, rstd, weight)
+    assert_gradient(dx, lambda x: ref.layer_norm(x, weight, bias)[0], x, dy, 1e-6)
+    assert_gradient(dweight, lambda w: ref.layer_norm(x, w, bias)[0], weight, dy)
+    assert_gradient(dbias, lambda b: ref.layer_norm(x, weight, b)[0], bias, dy)
+
+
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_softmax_gradient(name: str, axis: int) -> None:

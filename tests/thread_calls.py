@@ -35,6 +35,10 @@ def normed() -> tuple[Array, Array, Array]:
     return core.batch_norm(IMAGE)
 
 
+def rows_normed() -> tuple[Array, Array, Array]:
+    return core.layer_norm(X)
+
+
 def lse() -> Array:
     return core.cross_entropy(X, LABELS)[1]
 
@@ -96,6 +100,8 @@ CALLS: dict[str, Callable[[], Any]] = {
     "batch_norm": normed,
     "batch_norm_inference": lambda: core.batch_norm_inference(IMAGE, *normed()[1:]),
     "batch_norm_backward": lambda: core.batch_norm_backward(IMAGE, IMAGE, *normed()[1:]),
+    "layer_norm": lambda: (*rows_normed(), *core.layer_norm(FLOATS.reshape(5, -1))),
+    "layer_norm_backward": lambda: core.layer_norm_backward(DY, X, *rows_normed()[1:]),
     "reduce_sum": lambda: (core.reduce_sum(FLOATS), core.reduce_sum(X, 0), core.reduce_sum(X, 1)),
     "reduce_mean": lambda: (core.reduce_mean(FLOATS), core.reduce_mean(X, 0)),
     "reduce_max": lambda: (core.reduce_max(FLOATS), core.reduce_max(X, 1)),

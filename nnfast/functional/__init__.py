@@ -23,6 +23,7 @@ from .activation import (
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
 from .gelu import gelu, gelu_backward
+from .layernorm import layer_norm, layer_norm_backward
 from .linear import gemm, linear, linear_backward
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
 from .norm import batch_norm, batch_norm_backward, batch_norm_inference
@@ -69,6 +70,8 @@ __all__ = [
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
     "im2col",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",

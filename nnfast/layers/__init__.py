@@ -5,6 +5,7 @@ from nnfast.layers.base import Layer
 from nnfast.layers.conv import Conv2d
 from nnfast.layers.dropout import Dropout
 from nnfast.layers.flatten import Flatten
+from nnfast.layers.layernorm import LayerNorm
 from nnfast.layers.linear import Linear
 from nnfast.layers.loss import CrossEntropyLoss, MSELoss
 from nnfast.layers.norm import BatchNorm1d, BatchNorm2d
@@ -24,6 +25,7 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool2d",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",

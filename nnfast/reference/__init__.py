@@ -22,6 +22,7 @@ from .dropout import dropout, dropout_backward
 from .gelu import gelu, gelu_backward
 from .gemm import gemm, linear, linear_backward
 from .im2col import col2im, im2col
+from .layernorm import layer_norm, layer_norm_backward
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
 from .optim import (
     adadelta_update,
@@ -66,6 +67,8 @@ __all__ = [
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
     "im2col",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
