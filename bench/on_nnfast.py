@@ -22,6 +22,7 @@ BACKWARD: dict[str, Callable[..., Any]] = {
     "global_avg_pool2d": lambda dy, y, x: F.global_avg_pool2d_backward(dy, x.shape),
     "batch_norm": lambda dy, y, x, weight, bias: F.batch_norm_backward(dy, x, y[1], y[2], weight),
     "layer_norm": lambda dy, y, x, weight, bias: F.layer_norm_backward(dy, x, y[1], y[2], weight),
+    "embedding": lambda dy, y, indices, weight: F.embedding_backward(dy, indices, len(weight)),
     "relu": lambda dy, y, x: F.relu_backward(dy, y),
     "leaky_relu": lambda dy, y, x: F.leaky_relu_backward(dy, x),
     "sigmoid": lambda dy, y, x: F.sigmoid_backward(dy, y),

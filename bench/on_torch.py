@@ -27,6 +27,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "global_avg_pool2d": lambda x: F.adaptive_avg_pool2d(x, 1),
     "batch_norm": lambda x, weight, bias: F.batch_norm(x, None, None, weight, bias, training=True),
     "layer_norm": lambda x, weight, bias: F.layer_norm(x, weight.shape, weight, bias),
+    "embedding": F.embedding,
     "relu": F.relu,
     "leaky_relu": F.leaky_relu,
     "sigmoid": F.sigmoid,

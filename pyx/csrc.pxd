@@ -149,6 +149,14 @@ cdef extern from "nnfast.h" nogil:
                                 const void *x, const void *mean, const void *rstd,
                                 const void *weight, void *dx, void *dweight, void *dbias)
 
+    int nnf_embedding(nnf_dtype dtype, int64_t n, int64_t dim, int64_t rows,
+                      const int64_t *indices, const void *weight, void *y)
+    int nnf_embedding_backward(nnf_dtype dtype, int64_t n, int64_t dim, int64_t rows,
+                               const void *dy, const int64_t *indices, void *dweight)
+    int nnf_embedding_backward_rows(nnf_dtype dtype, int64_t n, int64_t dim, int64_t rows,
+                                    const void *dy, const int64_t *indices, int64_t *found,
+                                    int64_t *count, void *values)
+
     int nnf_reduce_sum(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
                        void *y)
     int nnf_reduce_mean(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,

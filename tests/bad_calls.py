@@ -51,6 +51,9 @@ def good_calls() -> dict[str, dict[str, Any]]:
         "batch_norm_backward": {"dy": image + 1, "x": image, **channels, "eps": 1e-5},
         "layer_norm": {"x": x, "weight": np.ones(3), "bias": normal(3), "eps": 1e-5},
         "layer_norm_backward": {"dy": x + 1, "x": x, **rows, "weight": np.ones(3)},
+        "embedding": {"indices": labels, "weight": normal((3, 4))},
+        "embedding_backward": {"dy": x, "indices": labels, "num_embeddings": 3},
+        "embedding_backward_rows": {"dy": x, "indices": labels, "num_embeddings": 3},
         "cross_entropy": {"x": x, "target": labels, "sample_weight": np.ones(2), **loss},
         "cross_entropy_backward": {
             "x": x,
@@ -94,9 +97,13 @@ ANY_WIDTH = {  # arrays whose last axis may have any length
     ("batch_norm", "x"),
     ("batch_norm_inference", "x"),
     ("cross_entropy", "x"),
+    ("embedding", "weight"),
+    ("embedding_backward", "dy"),
+    ("embedding_backward_rows", "dy"),
     ("cross_entropy_backward", "x"),
 }
 INTEGERS = {"stride": 1, "padding": 0, "dilation": 1, "kernel_size": 1, "groups": 1, "step": 1}
+INTEGERS["num_embeddings"] = 0
 NOT_NEGATIVE = {"lr", "weight_decay", "momentum", "eps"}
 FRACTIONS = {"p", "beta1", "beta2", "alpha", "rho", "label_smoothing"}
 CHOICES = {"activation", "algo", "reduction", "approximate"}
@@ -113,7 +120,7 @@ def bad_values(function: str, name: str, value: Any) -> list[tuple[Any, type[Exc
         rows += [(1.0, TypeError), ("1", TypeError), (1j, TypeError), (True, TypeError)]
         if not (name == "stride" and "pool" in function):
             rows.append((None, TypeError))
-        if name not in ("groups", "step"):
+        if name not in ("groups", "step", "num_embeddings"):
             rows += [((1,), ValueError), ((1, 1, 1), ValueError), ((1, least - 1), ValueError)]
             rows += [((1.5, 1), TypeError), (np.array([1, 1]), TypeError)]
         return rows

@@ -136,6 +136,20 @@ LAYER_NORM = [
     (2, 0, 3),
 ]
 
+# Indices (any shape), rows and columns of the table.
+EMBEDDING: list[tuple[tuple[int, ...], int, int]] = [
+    ((), 1, 1),
+    ((3,), 5, 4),
+    ((4, 6), 7, 33),
+    ((2, 3, 4), 300, 1),
+    ((20, 35), 10000, 9),
+    ((2000,), 3, 17),
+    ((500,), 70000, 2),  # indices of three bytes
+    ((0,), 4, 5),
+    ((3, 0), 0, 5),
+    ((3,), 5, 0),
+]
+
 SOFTMAX = [(1, 1), (3, 7), (64, 10), (5, 33), (2, 1000), (17,), (2, 3, 5), (0, 10), (4, 0)]
 
 ELEMENTWISE = [
@@ -254,6 +268,7 @@ BENCH = {
     "batch norm 100x100": Bench("batch_norm", {"x": (100, 100), "weight": (100,), "bias": (100,)}),
     "layer norm 4096x256": _layer_norm(4096, 256),
     "layer norm 2048x256": _layer_norm(2048, 256),
+    "embedding 10000x100": Bench("embedding", {"indices": (20, 35), "weight": (10000, 100)}),
     "ReLU": Bench("relu", {"x": IMAGES}),
     "ReLU 100x100": Bench("relu", {"x": (100, 100)}),
     "leaky ReLU": Bench("leaky_relu", {"x": IMAGES}),

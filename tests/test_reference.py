@@ -107,6 +107,15 @@ def test_layer_norm_gradient(shape: tuple[int, ...]) -> None:
     assert_gradient(dbias, lambda b: ref.layer_norm(x, weight, b)[0], bias, dy)
 
 
+def test_embedding_gradient() -> None:
+    indices, weight, dy = np.array([[3, 0], [3, 3]]), normal((5, 3)), normal((2, 2, 3), seed=1)
+    dweight = ref.embedding_backward(dy, indices, 5)
+    assert_gradient(dweight, lambda w: ref.embedding(indices, w), weight, dy)
+    rows, values = ref.embedding_backward_rows(dy, indices, 5)
+    assert rows.tolist() == [0, 3]
+    np.testing.assert_array_equal(values, dweight[rows])
+
+
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_softmax_gradient(name: str, axis: int) -> None:

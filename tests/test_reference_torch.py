@@ -85,6 +85,16 @@ def test_layer_norm(shape: tuple[int, ...]) -> None:
         assert_equal(gradient, tensor.grad)
 
 
+def test_embedding() -> None:
+    indices, weight = np.random.default_rng(0).integers(0, 9, (4, 7)), normal((9, 5))
+    (table,) = tensors(weight)
+    theirs = F.embedding(torch.tensor(indices), table)
+    assert_equal(ref.embedding(indices, weight), theirs)
+    dy = normal((4, 7, 5), seed=1)
+    theirs.backward(torch.tensor(dy))
+    assert_equal(ref.embedding_backward(dy, indices, 9), table.grad)
+
+
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
 def test_gelu(approximate: str) -> None:
     x, dy = 3 * normal((20, 7)), normal((20, 7), seed=1)

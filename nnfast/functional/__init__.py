@@ -22,6 +22,7 @@ from .activation import (
 )
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
+from .embedding import embedding, embedding_backward, embedding_backward_rows
 from .gelu import gelu, gelu_backward
 from .layernorm import layer_norm, layer_norm_backward
 from .linear import gemm, linear, linear_backward
@@ -64,6 +65,9 @@ __all__ = [
     "cross_entropy_backward",
     "dropout",
     "dropout_backward",
+    "embedding",
+    "embedding_backward",
+    "embedding_backward_rows",
     "gelu",
     "gelu_backward",
     "gemm",

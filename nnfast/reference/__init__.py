@@ -19,6 +19,7 @@ from .activation import (
 from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
+from .embedding import embedding, embedding_backward, embedding_backward_rows
 from .gelu import gelu, gelu_backward
 from .gemm import gemm, linear, linear_backward
 from .im2col import col2im, im2col
@@ -61,6 +62,9 @@ __all__ = [
     "cross_entropy_backward",
     "dropout",
     "dropout_backward",
+    "embedding",
+    "embedding_backward",
+    "embedding_backward_rows",
     "gelu",
     "gelu_backward",
     "gemm",
