@@ -30,6 +30,9 @@ typedef real vec_mem __attribute__((vector_size(VBYTES), aligned(sizeof(real)), 
 
 enum { VL = VBYTES / sizeof(real) };
 
+/* A loop over a constant number of vectors, unrolled so that they can be registers. */
+#define NNF_EACH(i, n) _Pragma("GCC unroll 36") for (int i = 0; i < (n); i++)
+
 #define VINLINE static inline __attribute__((always_inline, unused))
 
 #if NNF_DTYPE_BITS == 32

@@ -16,8 +16,6 @@ typedef struct {
 
 /* All of this is inlined with constant `rows` and `vectors`, and every loop over them unrolled, so
  * that the sums are registers. */
-#define NNF_EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
-
 VINLINE void clear(int rows, int vectors, tile *t) {
     NNF_EACH (i, rows)
         NNF_EACH (v, vectors)

@@ -8,58 +8,99 @@
  */
 #include "winograd.h"
 
-/* to (end - begin, VL): pixels [begin, end) of a row of `channels` planes, channels innermost. */
-static void interleave(const real *from, int64_t plane, int64_t channels, int64_t begin,
-                       int64_t end, real *to) {
+/* A band row's place: columns [0, cols) of image row `row`, from column `left` on. */
+typedef struct {
+    int64_t left, cols;
+    real *rows;
+} tile_band;
+
+static real *band_row(const tile_band *b, int64_t row) {
+    return b->rows + row % 6 * b->cols * VL;
+}
+
+/* VL channels of n <= VL neighbouring pixels, channels innermost: out[pixel]. */
+VINLINE void interleave(const real *from, int64_t plane, int64_t channels, int64_t n, vec *out) {
+    if (channels >= VL && n == VL)
+        for (int64_t c = 0; c < VL; c++)
+            out[c] = vload(from + c * plane);
+    else
+        for (int64_t c = 0; c < VL; c++)
+            out[c] = c < channels ? vload_or(from + c * plane, n, vzero()) : vzero();
+    vtranspose(out);
+}
+
+/* Padded row `row` of the band: image row `row - pad_h`, zeros outside. */
+static void fill_row(const winograd_images *s, const tile_band *b, const real *image, int64_t channels,
+                     int64_t row) {
+    const bool inside = row >= s->pad_h && row < s->pad_h + s->height;
+    const int64_t begin = inside ? MIN(MAX(0, -b->left), b->cols) : 0;
+    const int64_t end = inside ? MAX(begin, MIN(b->cols, s->width - b->left)) : 0;
+    const real *const from = image + (row - s->pad_h) * s->width + b->left;
+    real *const to = band_row(b, row);
+    memset(to, 0, (size_t)(begin * VL) * sizeof(real));
     for (int64_t j = begin; j < end; j += VL) {
         if (end - begin >= VL)
             j = MIN(j, end - VL); /* the last block overlaps the one before */
         const int64_t n = MIN(VL, end - j);
         vec block[VL];
-        if (channels >= VL && n == VL)
-            for (int64_t c = 0; c < VL; c++)
-                block[c] = vload(from + c * plane + j);
-        else
-            for (int64_t c = 0; c < VL; c++)
-                block[c] = c < channels ? vload_or(from + c * plane + j, n, vzero()) : vzero();
-        vtranspose(block);
+        interleave(from + j, s->height * s->width, channels, n, block);
         for (int64_t i = 0; i < n; i++)
-            vstore(to + (j - begin + i) * VL, block[i]);
+            vstore(to + (j + i) * VL, block[i]);
+    }
+    memset(to + end * VL, 0, (size_t)((b->cols - end) * VL) * sizeof(real));
+}
+
+/* The same for `count` rows of few pixels, all inside the image, as one run of pixels. */
+static void fill_short_rows(const winograd_images *s, const tile_band *b, const real *image,
+                            int64_t channels, int64_t row, int64_t count) {
+    vec block[VL];
+    interleave(image + (row - s->pad_h) * s->width, s->height * s->width, channels,
+               count * s->width, block);
+    for (int64_t r = 0; r < count; r++) {
+        real *const to = band_row(b, row + r);
+        for (int64_t j = 0; j < b->cols; j++) {
+            const int64_t pixel = j + b->left;
+            const bool inside = pixel >= 0 && pixel < s->width;
+            vstore(to + j * VL, inside ? block[r * s->width + pixel] : vzero());
+        }
     }
 }
 
-/* A row (cols, VL) of the band: pixels of image row `row` from column `left` on, zero outside. */
-static void fill_row(const winograd_images *s, const real *image, int64_t channels, int64_t row,
-                     int64_t left, int64_t cols, real *to) {
-    const bool inside = row >= 0 && row < s->height;
-    const int64_t begin = inside ? MIN(MAX(0, -left), cols) : 0;
-    const int64_t end = inside ? MAX(begin, MIN(cols, s->width - left)) : 0;
-    memset(to, 0, (size_t)(begin * VL) * sizeof(real));
-    interleave(image + row * s->width + left, s->height * s->width, channels, begin, end,
-               to + begin * VL);
-    memset(to + end * VL, 0, (size_t)((cols - end) * VL) * sizeof(real));
+static void fill_rows(const winograd_images *s, const tile_band *b, const real *image, int64_t channels,
+                      int64_t row, int64_t end) {
+    const int64_t together = VL / MAX(1, s->width);
+    while (row < end) {
+        const int64_t count = MIN(MIN(together, end - row), s->pad_h + s->height - row);
+        if (row >= s->pad_h && count >= 2) {
+            fill_short_rows(s, b, image, channels, row, count);
+            row += count;
+        } else {
+            fill_row(s, b, image, channels, row++);
+        }
+    }
 }
 
 VINLINE void image_tile(const real *const *rows, int64_t at, vec *out) {
     vec in[ENTRIES];
-    for (int i = 0; i < 6; i++)
-        for (int j = 0; j < 6; j++)
+    NNF_EACH (i, 6)
+        NNF_EACH (j, 6)
             in[i * 6 + j] = vload(rows[i] + at + j * VL);
     image_2d(in, out);
 }
 
 VINLINE void gradient_tile(const real *const *rows, int64_t at, vec *out) {
     vec in[16];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++)
+    NNF_EACH (i, 4)
+        NNF_EACH (j, 4)
             in[i * 4 + j] = vload(rows[i] + at + j * VL);
     output_transposed_2d(in, out);
 }
 
 /* `overlap`: pixels that a tile shares with the next, 2 for images, 0 for gradients. */
 VINLINE void transform_tiles(const winograd_images *s, int overlap, int64_t first, int64_t tiles,
-                             int64_t group, const winograd_domain *to, real *band) {
-    const int64_t cols = 4 * s->tiles_w + overlap, channel = group * VL;
+                             int64_t group, const winograd_domain *to, real *band_rows) {
+    const tile_band b = {-s->pad_w, 4 * s->tiles_w + overlap, band_rows};
+    const int64_t channel = group * VL;
     real *out = to->data + group * to->group;
     int64_t filled = 0; /* the first row of the image's padded rows that is not in the band */
     for (int64_t t = 0, run; t < tiles; t += run) { /* a run: tiles of one row */
@@ -72,17 +113,16 @@ VINLINE void transform_tiles(const winograd_images *s, int overlap, int64_t firs
         if (t == 0 || i == 0)
             filled = 4 * i;
         for (int64_t r = 0; r < 4 + overlap; r++)
-            rows[r] = band + (4 * i + r) % 6 * cols * VL;
-        for (; filled < 4 * i + 4 + overlap; filled++)
-            fill_row(s, pixels, s->channels - channel, filled - s->pad_h, -s->pad_w, cols,
-                     band + filled % 6 * cols * VL);
+            rows[r] = band_row(&b, 4 * i + r);
+        fill_rows(s, &b, pixels, s->channels - channel, filled, 4 * i + 4 + overlap);
+        filled = 4 * i + 4 + overlap;
         for (int64_t k = j; k < j + run; k++, out += VL) {
             vec transformed[ENTRIES];
             if (overlap)
                 image_tile(rows, 4 * k * VL, transformed);
             else
                 gradient_tile(rows, 4 * k * VL, transformed);
-            for (int e = 0; e < ENTRIES; e++)
+            NNF_EACH (e, ENTRIES)
                 vstore(out + e * to->entry, transformed[e]);
         }
     }
@@ -127,7 +167,7 @@ void FN(winograd_kernel_tiles)(const winograd_kernels *w, int64_t row, int64_t c
         for (int t = 0; t < 9; t++)
             in[t] = tap[w->turned ? 8 - t : t];
         weight_2d(in, transformed);
-        for (int e = 0; e < ENTRIES; e++)
+        NNF_EACH (e, ENTRIES)
             vstore(out + e * entry + c * pitch, transformed[e]);
     }
 }
@@ -141,7 +181,7 @@ VINLINE void store_pixels(int count, const vec *pixel, int64_t lanes, int64_t he
     const int cols = 4 * count, together = WHOLE ? VL / cols : 0;
     for (int i = 0; WHOLE && i < 4; i += together) {
         vec block[VL];
-        for (int k = 0; k < VL; k++)
+        NNF_EACH (k, VL)
             block[k] = pixel[i * cols + k];
         vtranspose(block);
         for (int64_t lane = 0; lane < lanes; lane++)
@@ -169,10 +209,10 @@ VINLINE void output_tiles(int count, const winograd_outputs *to, const real *pro
     vec pixel[16 * MAX(1, VL / 4)];
     for (int n = 0; n < count; n++, products += VL) {
         vec sums[ENTRIES], out[16];
-        for (int e = 0; e < ENTRIES; e++)
+        NNF_EACH (e, ENTRIES)
             sums[e] = vload(products + e * entry);
         output_2d(sums, out);
-        for (int k = 0; k < 16; k++)
+        NNF_EACH (k, 16)
             pixel[(k / 4 * count + n) * 4 + k % 4] = activate(out[k] + bias, to->act);
     }
     store_pixels(count, pixel, lanes, to->oh - 4 * i, to->ow - 4 * j, to->oh * to->ow, to->ow,

@@ -67,9 +67,9 @@ VINLINE void weight_transposed_1d(const vec *in, int s, vec *out, int t) {
 #define WINOGRAD_2D(name, n, m)                                                                    \
     VINLINE void name##_2d(const vec *in, vec *out) {                                              \
         vec half[m * n];                                                                           \
-        for (int j = 0; j < n; j++)                                                                \
+        NNF_EACH (j, n)                                                                            \
             name##_1d(in + j, n, half + j, n);                                                     \
-        for (int i = 0; i < m; i++)                                                                \
+        NNF_EACH (i, m)                                                                            \
             name##_1d(half + i * n, 1, out + i * m, 1);                                            \
     }
 WINOGRAD_2D(image, 6, 6)

@@ -77,7 +77,7 @@ static void multiply_groups(int64_t tiles, const winograd_domain *x, int64_t cha
 static void transform_back(const weight_gradient *g, const real *sums, int64_t entry, int64_t parts,
                            int64_t size, int64_t channel, int64_t row) {
     vec sum[ENTRIES], kernel[9];
-    for (int e = 0; e < ENTRIES; e++) {
+    NNF_EACH (e, ENTRIES) {
         sum[e] = vload(sums + e * entry);
         for (int64_t part = 1; part < parts; part++)
             sum[e] += vload(sums + e * entry + part * size);
