@@ -31,7 +31,7 @@ typedef enum { NNF_NONE, NNF_SUM, NNF_MEAN } nnf_reduction;
 typedef enum {
     NNF_CONV_AUTO,
     NNF_CONV_DEPTHWISE, /* groups == c */
-    NNF_CONV_WINOGRAD,  /* 3 x 3 kernels, stride and dilation 1 */
+    NNF_CONV_WINOGRAD,  /* 3 x 3 or 5 x 5 kernels, stride and dilation 1 */
     NNF_CONV_FOLD,      /* groups == 1: as GEMM, but the input gradient */
     NNF_CONV_GEMM,
 } nnf_conv_algo;

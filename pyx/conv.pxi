@@ -14,9 +14,10 @@ cdef int check_algorithm(object algo, const nnf_conv *d) except -1:
                          f"got groups {d.groups}")
     if algo == "fold" and d.groups != 1:
         raise ValueError(f"algo 'fold' needs groups 1, got {d.groups}")
-    if algo == "winograd" and (d.kh, d.kw, d.stride_h, d.stride_w, d.dilation_h, d.dilation_w) != (
-            3, 3, 1, 1, 1, 1):
-        raise ValueError(f"algo 'winograd' needs a 3 x 3 weight, stride 1 and dilation 1, got "
+    cdef bint tiled = (d.kh == d.kw and (d.kh == 3 or d.kh == 5) and d.stride_h == 1 and
+                       d.stride_w == 1 and d.dilation_h == 1 and d.dilation_w == 1)
+    if algo == "winograd" and not tiled:
+        raise ValueError(f"algo 'winograd' needs a weight of 3 x 3 or 5 x 5, stride 1 and dilation 1, got "
                          f"{(d.kh, d.kw)}, {(d.stride_h, d.stride_w)} and "
                          f"{(d.dilation_h, d.dilation_w)}")
     return <int>_ALGORITHMS.index(algo)

@@ -15,9 +15,9 @@ static bool depthwise_pays(const nnf_conv *d) {
 
 /* Few channels do not pay for the transforms, and few outputs leave tiles half empty. */
 static bool winograd_pays(const nnf_conv *d) {
-    return d->kh == 3 && d->kw == 3 && d->stride_h == 1 && d->stride_w == 1 && d->dilation_h == 1 &&
-           d->dilation_w == 1 && d->c / d->groups >= 8 && d->k / d->groups >= 8 && d->oh >= 3 &&
-           d->ow >= 3;
+    return (d->kh == 3 || d->kh == 5) && d->kw == d->kh && d->stride_h == 1 && d->stride_w == 1 &&
+           d->dilation_h == 1 && d->dilation_w == 1 && d->c / d->groups >= 8 &&
+           d->k / d->groups >= 8 && d->oh >= 3 && d->ow >= 3;
 }
 
 /* Folding is the faster input gradient up to 8 channels: 1.6 times there, 5 times at one. */

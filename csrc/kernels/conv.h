@@ -23,7 +23,7 @@ int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *
 int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias);
 
-/* Winograd's F(4x4, 3x3): 3 x 3 kernels, stride and dilation 1. */
+/* Winograd's F(4x4, 3x3) and F(2x2, 5x5): 3 x 3 or 5 x 5 kernels, stride and dilation 1. */
 int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
                          nnf_activation act, real *y);
 int FN(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);

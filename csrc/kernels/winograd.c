@@ -1,8 +1,9 @@
-/* winograd.c: 3x3 stride-1 convolutions by F(4x4, 3x3): a quarter of the multiplications.
+/* winograd.c: stride-1 convolutions by F(4x4, 3x3), with a quarter of the multiplications, and by
+ * F(2x2, 5x5), with 36 of 100.
  *
- * y (images, rows, oh, ow) = weight (rows, channels, 3, 3) * x (images, channels, h, w). Tiles of x
- * become (36, channels, tiles); 36 products with the transformed weights (36, channels, rows) give
- * (36, rows, tiles), which are taken back to 4 x 4 outputs a tile. The input gradient is the same
+ * y (images, rows, oh, ow) = weight (rows, channels, taps, taps) * x (images, channels, h, w).
+ * Tiles of x become (36, channels, tiles); 36 products with the transformed weights (36, channels,
+ * rows) give (36, rows, tiles), which are taken back to outputs. The input gradient is the same
  * with dy and the weights turned.
  */
 #include "conv.h"
@@ -174,9 +175,10 @@ static int run(winograd *g) {
 /* The convolution of one group: from is what the kernels slide over, to is what they give. */
 static int convolve(const nnf_conv *d, winograd_images from, winograd_outputs to,
                     winograd_kernels kernels) {
+    from.size = to.size = kernels.size = winograd_size(d);
     from.images = d->n;
-    from.tiles_h = to.tiles_h = ceil_div(to.oh, 4);
-    from.tiles_w = to.tiles_w = ceil_div(to.ow, 4);
+    from.tiles_h = to.tiles_h = ceil_div(to.oh, to.size);
+    from.tiles_w = to.tiles_w = ceil_div(to.ow, to.size);
     kernels.rows = to.rows;
     winograd g = {.from = from,
                   .to = to,
@@ -188,7 +190,7 @@ static int convolve(const nnf_conv *d, winograd_images from, winograd_outputs to
 
 int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
                          nnf_activation act, real *y) {
-    const int64_t channels = d->c / d->groups, rows = d->k / d->groups;
+    const int64_t channels = d->c / d->groups, rows = d->k / d->groups, taps = d->kh * d->kw;
     int status = NNF_OK;
     for (int64_t group = 0; group < d->groups && status == NNF_OK; group++) {
         const winograd_images from = {.channels = channels,
@@ -205,23 +207,23 @@ int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, c
                                      .result = y + group * rows * d->oh * d->ow,
                                      .bias = bias ? bias + group * rows : NULL,
                                      .act = act};
-        const winograd_kernels kernels = {.weight = weight + group * rows * channels * 9,
-                                          .row_stride = channels * 9,
-                                          .channel_stride = 9};
+        const winograd_kernels kernels = {.weight = weight + group * rows * channels * taps,
+                                          .row_stride = channels * taps,
+                                          .channel_stride = taps};
         status = convolve(d, from, to, kernels);
     }
     return status;
 }
 
 int FN(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx) {
-    const int64_t channels = d->c / d->groups, rows = d->k / d->groups;
+    const int64_t channels = d->c / d->groups, rows = d->k / d->groups, taps = d->kh * d->kw;
     int status = NNF_OK;
     for (int64_t group = 0; group < d->groups && status == NNF_OK; group++) {
         const winograd_images from = {.channels = rows,
                                       .height = d->oh,
                                       .width = d->ow,
-                                      .pad_h = 2 - d->pad_h,
-                                      .pad_w = 2 - d->pad_w,
+                                      .pad_h = d->kh - 1 - d->pad_h,
+                                      .pad_w = d->kw - 1 - d->pad_w,
                                       .image_stride = d->k * d->oh * d->ow,
                                       .data = dy + group * rows * d->oh * d->ow};
         const winograd_outputs to = {.rows = channels,
@@ -229,9 +231,9 @@ int FN(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *w
                                      .ow = d->w,
                                      .image_stride = d->c * d->h * d->w,
                                      .result = dx + group * channels * d->h * d->w};
-        const winograd_kernels kernels = {.weight = weight + group * rows * channels * 9,
-                                          .row_stride = 9,
-                                          .channel_stride = channels * 9,
+        const winograd_kernels kernels = {.weight = weight + group * rows * channels * taps,
+                                          .row_stride = taps,
+                                          .channel_stride = channels * taps,
                                           .turned = true};
         status = convolve(d, from, to, kernels);
     }

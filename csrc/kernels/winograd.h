@@ -1,7 +1,8 @@
 /* winograd.h: tiles of images in Winograd's domain, shared by the winograd*.c files.
  *
- * An image (channels, height, width) is cut into tiles of 4 x 4 outputs; tile (i, j) sees the 6 x 6
- * pixels from (4 i - pad_h, 4 j - pad_w) on. All tiles of all images are numbered through.
+ * An image (channels, height, width) is cut into tiles of size x size outputs, 4 x 4 for kernels of
+ * 3 x 3 taps and 2 x 2 for 5 x 5; tile (i, j) sees the 6 x 6 pixels from (size i - pad_h,
+ * size j - pad_w) on. All tiles of all images are numbered through.
  * Transformed they are (36, groups, tiles, VL): channels in groups of VL, one group a vector, so
  * that transforms and products read and write whole vectors, one tile after the other.
  */
@@ -11,9 +12,14 @@
 #include "gemm_micro.h"
 #include "winograd_transform.h"
 
-enum { ENTRIES = 36 };
+enum { ENTRIES = 36, MOST_TAPS = 25 };
+
+/* Taps of a kernel along one side, for tiles of size x size outputs, and the other way. */
+VINLINE int taps_of(int size) { return 7 - size; }
+VINLINE int winograd_size(const nnf_conv *d) { return 7 - (int)d->kh; }
 
 typedef struct {
+    int size;
     int64_t images, channels, height, width;
     int64_t pad_h, pad_w;
     int64_t tiles_h, tiles_w;
@@ -40,10 +46,10 @@ VINLINE winograd_domain winograd_shape(int64_t channels, int64_t tiles) {
 }
 
 /* Transforms channel group `group` of tiles [first, first + tiles) to the beginning of `to`: as a
- * convolution's input, or as its output's gradient, 4 x 4 pixels a tile. The band holds
+ * convolution's input, or as its output's gradient, size x size pixels a tile. The band holds
  * winograd_band_size reals. */
 VINLINE int64_t winograd_band_size(const winograd_images *s) {
-    return 6 * (4 * s->tiles_w + 2) * VL;
+    return 6 * (s->size * s->tiles_w + 4) * VL;
 }
 void FN(winograd_image_tiles)(const winograd_images *s, int64_t first, int64_t tiles, int64_t group,
                               const winograd_domain *to, real *band);
@@ -54,6 +60,7 @@ void FN(winograd_gradient_tiles)(const winograd_images *s, int64_t first, int64_
  * weight[row * row_stride + channel * channel_stride + tap], the tap counted from the end if
  * `turned`. */
 typedef struct {
+    int size;
     const real *weight;
     int64_t rows, row_stride, channel_stride;
     bool turned;
@@ -66,6 +73,7 @@ void FN(winograd_kernel_tiles)(const winograd_kernels *w, int64_t row, int64_t c
 
 /* Where outputs go: image i, row r is result[i * image_stride + r * plane], plane = oh * ow. */
 typedef struct {
+    int size;
     int64_t rows, oh, ow, tiles_h, tiles_w;
     int64_t image_stride;
     real *result;
@@ -73,8 +81,8 @@ typedef struct {
     nnf_activation act;
 } winograd_outputs;
 
-/* Takes tiles [first, first + tiles) of rows [row, row + VL), products (36, tiles, VL), back to 4 x
- * 4 outputs each, with bias and activation. */
+/* Takes tiles [first, first + tiles) of rows [row, row + VL), products (36, tiles, VL), back to
+ * size x size outputs each, with bias and activation. */
 void FN(winograd_output_tiles)(const winograd_outputs *to, int64_t first, int64_t tiles,
                                int64_t row, const real *products, int64_t entry);
 

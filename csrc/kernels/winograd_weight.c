@@ -1,10 +1,10 @@
-/* winograd_weight.c: weight gradient of 3x3 stride-1 convolutions in Winograd's domain.
+/* winograd_weight.c: weight gradient of 3x3 and 5x5 stride-1 convolutions in Winograd's domain.
  *
- * dweight (rows, channels, 3, 3): x becomes (36, channels, tiles) and dy (36, rows, tiles); their
- * products, summed over all tiles, are (36, channels, rows) and are transformed back once. Either
- * the tiles are cut into parts, each summed by one thread in order, the parts added in order; or,
- * where those sums outgrow the cache, all tiles are transformed first, and each block of channels
- * and rows is summed over all of them and transformed back while it is in the cache.
+ * dweight (rows, channels, taps, taps): x becomes (36, channels, tiles) and dy (36, rows, tiles);
+ * their products, summed over all tiles, are (36, channels, rows) and are transformed back once.
+ * Either the tiles are cut into parts, each summed by one thread in order, the parts added in
+ * order; or, where those sums outgrow the cache, all tiles are transformed first, and each block of
+ * channels and rows is summed over all of them and transformed back while it is in the cache.
  */
 #include "conv.h"
 
@@ -24,7 +24,7 @@ enum {
 typedef struct {
     winograd_images x, dy;
     int64_t tiles;
-    real *dweight; /* (rows, channels, 3, 3) */
+    real *dweight; /* (rows, channels, taps, taps) */
     real *dbias;   /* (rows) or NULL */
 } weight_gradient;
 
@@ -76,16 +76,20 @@ static void multiply_groups(int64_t tiles, const winograd_domain *x, int64_t cha
 /* Transforms the sums (VL) of one channel and VL rows back: sums[e * entry + part * size]. */
 static void transform_back(const weight_gradient *g, const real *sums, int64_t entry, int64_t parts,
                            int64_t size, int64_t channel, int64_t row) {
-    vec sum[ENTRIES], kernel[9];
+    const int taps = taps_of(g->x.size) * taps_of(g->x.size);
+    vec sum[ENTRIES], kernel[MOST_TAPS];
     NNF_EACH (e, ENTRIES) {
         sum[e] = vload(sums + e * entry);
         for (int64_t part = 1; part < parts; part++)
             sum[e] += vload(sums + e * entry + part * size);
     }
-    weight_transposed_2d(sum, kernel);
+    if (g->x.size == 4)
+        weight3_transposed_2d(sum, kernel);
+    else
+        weight5_transposed_2d(sum, kernel);
     for (int64_t i = 0; i < MIN(VL, g->dy.channels - row); i++)
-        for (int t = 0; t < 9; t++)
-            g->dweight[((row + i) * g->x.channels + channel) * 9 + t] = kernel[t][i];
+        for (int t = 0; t < taps; t++)
+            g->dweight[((row + i) * g->x.channels + channel) * taps + t] = kernel[t][i];
 }
 
 static int64_t channel_groups(const weight_gradient *g) { return groups_of(g->x.channels); }
@@ -230,11 +234,13 @@ static int run(const weight_gradient *g) {
 int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                  real *dbias) {
     const int64_t channels = d->c / d->groups, rows = d->k / d->groups;
-    const int64_t tiles_h = ceil_div(d->oh, 4), tiles_w = ceil_div(d->ow, 4);
+    const int size = winograd_size(d);
+    const int64_t tiles_h = ceil_div(d->oh, size), tiles_w = ceil_div(d->ow, size);
     int status = NNF_OK;
     for (int64_t group = 0; group < d->groups && status == NNF_OK; group++) {
         const weight_gradient g = {
-            .x = {.images = d->n,
+            .x = {.size = size,
+                  .images = d->n,
                   .channels = channels,
                   .height = d->h,
                   .width = d->w,
@@ -244,7 +250,8 @@ int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *
                   .tiles_w = tiles_w,
                   .image_stride = d->c * d->h * d->w,
                   .data = x + group * channels * d->h * d->w},
-            .dy = {.images = d->n,
+            .dy = {.size = size,
+                   .images = d->n,
                    .channels = rows,
                    .height = d->oh,
                    .width = d->ow,
@@ -253,7 +260,7 @@ int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *
                    .image_stride = d->k * d->oh * d->ow,
                    .data = dy + group * rows * d->oh * d->ow},
             .tiles = d->n * tiles_h * tiles_w,
-            .dweight = dweight + group * rows * channels * 9,
+            .dweight = dweight + group * rows * channels * d->kh * d->kw,
             .dbias = dbias ? dbias + group * rows : NULL,
         };
         status = run(&g);

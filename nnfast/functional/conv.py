@@ -44,10 +44,10 @@ def conv2d(
         Applied last; the slope of "leaky_relu" is 0.01.
     algo : {"auto", "depthwise", "winograd", "fold", "gemm"}
         "auto" takes the first that pays, the others force an algorithm. "depthwise" needs
-        ``groups=C``; "winograd" 3 x 3 kernels, stride and dilation 1; "fold" (an input gradient
-        for few channels) ``groups=1``. Only "winograd" is less exact, and carries a NaN or
-        infinity to the neighbours in its tile of 4 x 4 outputs; "auto" takes it from 8
-        channels on.
+        ``groups=C``; "winograd" kernels of 3 x 3 or 5 x 5, stride and dilation 1; "fold" (an
+        input gradient for few channels) ``groups=1``. Only "winograd" is less exact, and carries
+        a NaN or infinity to the neighbours in its tile of 4 x 4 outputs (2 x 2 for 5 x 5);
+        "auto" takes it from 8 channels on.
 
     Returns
     -------

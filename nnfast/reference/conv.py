@@ -116,9 +116,10 @@ def _check(
             f"in groups={groups}, got {weight.shape}"
         )
     window = geometry(x.shape, weight.shape[2:], stride, padding, dilation, "weight")
-    if algo == "winograd" and window[:2] + window[3:4] != ((3, 3), (1, 1), (1, 1)):
+    tiled = window[0] in ((3, 3), (5, 5)) and window[1] == window[3] == (1, 1)
+    if algo == "winograd" and not tiled:
         raise ValueError(
-            f"algo 'winograd' needs a 3 x 3 weight, stride 1 and dilation 1, "
+            f"algo 'winograd' needs a weight of 3 x 3 or 5 x 5, stride 1 and dilation 1, "
             f"got {weight.shape[2:]}, {stride} and {dilation}"
         )
     return groups, window
