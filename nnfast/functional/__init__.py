@@ -22,8 +22,10 @@ from .activation import (
 )
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
+from .gru import gru, gru_backward, gru_inference
 from .linear import gemm, linear, linear_backward
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
+from .lstm import lstm, lstm_backward, lstm_inference
 from .norm import batch_norm, batch_norm_backward, batch_norm_inference
 from .optim import (
     adadelta_update,
@@ -43,6 +45,7 @@ from .pool import (
     max_pool2d_backward,
 )
 from .reduce import reduce_max, reduce_mean, reduce_sum
+from .rnn import rnn, rnn_backward
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
@@ -65,6 +68,9 @@ __all__ = [
     "gemm",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "gru",
+    "gru_backward",
+    "gru_inference",
     "im2col",
     "leaky_relu",
     "leaky_relu_backward",
@@ -72,6 +78,9 @@ __all__ = [
     "linear_backward",
     "log_softmax",
     "log_softmax_backward",
+    "lstm",
+    "lstm_backward",
+    "lstm_inference",
     "max_pool2d",
     "max_pool2d_backward",
     "momentum_update",
@@ -83,6 +92,8 @@ __all__ = [
     "relu",
     "relu_backward",
     "rmsprop_update",
+    "rnn",
+    "rnn_backward",
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",
