@@ -42,6 +42,15 @@ BACKWARD: dict[str, Callable[..., Any]] = {
     "cross_entropy": lambda dy, y, x, target: F.cross_entropy_backward(x, target, y[1]),
     "mse_loss": lambda dy, y, x, target: F.mse_loss_backward(x, target),
     "linear": lambda dy, y, x, weight, bias: F.linear_backward(dy, x, weight),
+    "lstm": lambda dy, y, x, weight_ih, weight_hh, **biases: F.lstm_backward(
+        dy, x, weight_ih, weight_hh, *y
+    ),
+    "gru": lambda dy, y, x, weight_ih, weight_hh, **biases: F.gru_backward(
+        dy, x, weight_ih, weight_hh, *y
+    ),
+    "rnn": lambda dy, y, x, weight_ih, weight_hh, **biases: F.rnn_backward(
+        dy, x, weight_ih, weight_hh, y
+    ),
 }
 
 

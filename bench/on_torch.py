@@ -19,6 +19,19 @@ from bench.torch_layers import layers
 
 Call = Callable[[], Any]
 
+
+def _recurrent(function: Callable[..., Any], states: int = 1) -> Callable[..., Any]:
+    """Return one layer and direction of a recurrent function of PyTorch."""
+
+    def call(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any) -> Any:
+        h0 = x.new_zeros(1, x.shape[1], weight_hh.shape[1])
+        weights = (weight_ih, weight_hh, bias_ih, bias_hh)
+        options = (True, 1, 0.0, torch.is_grad_enabled(), False, False)
+        return function(x, (h0, h0) if states == 2 else h0, weights, *options)[0]
+
+    return call
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "conv2d": F.conv2d,
     "im2col": lambda x, **window: F.unfold(x, **window),
@@ -41,12 +54,24 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "cross_entropy": F.cross_entropy,
     "mse_loss": F.mse_loss,
     "linear": F.linear,
+    "lstm": _recurrent(torch.lstm, 2),
+    "lstm_inference": _recurrent(torch.lstm, 2),
+    "gru": _recurrent(torch.gru),
+    "rnn": _recurrent(torch.rnn_tanh),
     "gemm": lambda a, b: a @ b,
     "reduce_sum": lambda x, axis=None: x.sum(axis),
     "reduce_mean": lambda x, axis=None: x.mean(axis),
     "reduce_max": lambda x, axis: x.amax(axis),
 }
-FORWARD_ONLY = {"im2col", "col2im", "gemm", "reduce_sum", "reduce_mean", "reduce_max"}
+FORWARD_ONLY = {
+    "lstm_inference",
+    "im2col",
+    "col2im",
+    "gemm",
+    "reduce_sum",
+    "reduce_mean",
+    "reduce_max",
+}
 OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "sgd_update": lambda params: torch.optim.SGD(params, lr=0.01, fused=True),
     "momentum_update": lambda params: torch.optim.SGD(params, lr=0.01, momentum=0.9, fused=True),

@@ -14,6 +14,7 @@ FORWARD, BOTH, STEP = "f", "f+b", "step"  # what one timed call does
 CASES = Path(__file__).parent.parent / "tests" / "cases.py"
 # Arguments that are arrays: given by their shapes, drawn at random or all zero.
 RANDOM = {"x", "weight", "bias", "a", "b", "col", "target", "param", "grad"}
+RECURRENT = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}  # at random, of the usual size
 ZERO = {"velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
 
 
@@ -44,6 +45,8 @@ class Row(NamedTuple):
                 arguments[name] = rng.integers(0, self.arguments["weight"][0], value)
             elif name in RANDOM:
                 arguments[name] = rng.standard_normal(value).astype(dtype)
+            elif name in RECURRENT:
+                arguments[name] = (0.1 * rng.standard_normal(value)).astype(dtype)
         return arguments
 
 

@@ -53,6 +53,12 @@ typedef struct {
     int64_t stride_h, stride_w, pad_h, pad_w;
 } nnf_pool;
 
+/* A recurrent layer in one direction: x (steps, batch, inputs), y (steps, batch, hidden). */
+typedef struct {
+    int64_t steps, batch, inputs, hidden;
+    int reverse; /* from the last time to the first */
+} nnf_recurrent;
+
 /* The kernels: `real *` of the list is `void *` here, the dtype comes first. */
 #define real                       void
 #define KERNEL(name, params, args) int nnf_##name(nnf_dtype dtype, NNF_STRIP params);

@@ -187,6 +187,24 @@ GEMM = [
     Gemm(3, 4, 0),
 ]
 
+RECURRENT = [  # T, N, D, H
+    (1, 1, 1, 1),
+    (2, 3, 4, 5),
+    (5, 1, 3, 8),
+    (3, 2, 5, 16),
+    (4, 7, 9, 17),
+    (3, 19, 16, 36),
+    (2, 40, 70, 7),  # several blocks of rows
+    (19, 5, 3, 4),  # several chunks of steps
+    (3, 2, 300, 3),  # deeper than a block of the product: inputs
+    (2, 3, 2, 270),  # units, and their gates
+    (3, 400, 2, 3),  # more rows than one chunk of the way back
+    (0, 2, 3, 4),
+    (3, 0, 2, 3),
+    (2, 3, 0, 4),
+    (2, 3, 4, 0),
+]
+
 REDUCE: list[tuple[tuple[int, ...], int | tuple[int, ...] | None]] = [
     ((), None),
     ((1,), 0),
@@ -236,6 +254,12 @@ def _layer_norm(rows: int, cols: int) -> Bench:
 def _linear(n: int, inputs: int, outputs: int) -> Bench:
     shapes = {"x": (n, inputs), "weight": (outputs, inputs), "bias": (outputs,)}
     return Bench("linear", shapes)
+
+
+def _recurrent(function: str, t: int, n: int, d: int, h: int) -> Bench:
+    rows = {"lstm": 4, "gru": 3, "rnn": 1}[function.split("_")[0]] * h
+    shapes = {"x": (t, n, d), "weight_ih": (rows, d), "weight_hh": (rows, h)}
+    return Bench(function, shapes | {"bias_ih": (rows,), "bias_hh": (rows,)})
 
 
 def _update(function: str, *state: str, **options: Any) -> Bench:
@@ -295,6 +319,13 @@ BENCH = {
     "GEMM 512": Bench("gemm", {"a": (512, 512), "b": (512, 512)}),
     "GEMM 1024": Bench("gemm", {"a": (1024, 1024), "b": (1024, 1024)}),
     "GEMM 2048": Bench("gemm", {"a": (2048, 2048), "b": (2048, 2048)}),
+    "LSTM 35x20 100-100": _recurrent("lstm", 35, 20, 100, 100),
+    "LSTM 35x32 128-256": _recurrent("lstm", 35, 32, 128, 256),
+    "LSTM 100x64 64-128": _recurrent("lstm", 100, 64, 64, 128),
+    "LSTM 20x1 64-64": _recurrent("lstm", 20, 1, 64, 64),
+    "LSTM inference 35x32 128-256": _recurrent("lstm_inference", 35, 32, 128, 256),
+    "GRU 35x20 100-100": _recurrent("gru", 35, 20, 100, 100),
+    "RNN 35x20 100-100": _recurrent("rnn", 35, 20, 100, 100),
     "SGD": _update("sgd_update", lr=0.01),
     "momentum": _update("momentum_update", "velocity", lr=0.01),
     "AdaGrad": _update("adagrad_update", "sum_sq", lr=0.01),
