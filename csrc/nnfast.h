@@ -31,7 +31,7 @@ typedef enum { NNF_NONE, NNF_SUM, NNF_MEAN } nnf_reduction;
 typedef enum {
     NNF_CONV_AUTO,
     NNF_CONV_DEPTHWISE, /* groups == c */
-    NNF_CONV_WINOGRAD,  /* 3 x 3 kernels, stride and dilation 1 */
+    NNF_CONV_WINOGRAD,  /* 3 x 3 or 5 x 5 kernels, stride and dilation 1 */
     NNF_CONV_FOLD,      /* groups == 1: as GEMM, but the input gradient */
     NNF_CONV_GEMM,
 } nnf_conv_algo;
@@ -61,6 +61,12 @@ typedef struct {
     void *state[2];
     int64_t begin; /* the kernel's own: elements of the tensors before this one */
 } nnf_tensor;
+
+/* A recurrent layer in one direction: x (steps, batch, inputs), y (steps, batch, hidden). */
+typedef struct {
+    int64_t steps, batch, inputs, hidden;
+    int reverse; /* from the last time to the first */
+} nnf_recurrent;
 
 /* The kernels: `real *` of the list is `void *` here, the dtype comes first. */
 #define real                       void

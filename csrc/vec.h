@@ -30,6 +30,9 @@ typedef real vec_mem __attribute__((vector_size(VBYTES), aligned(sizeof(real)), 
 
 enum { VL = VBYTES / sizeof(real) };
 
+/* A loop over a constant number of vectors, unrolled so that they can be registers. */
+#define NNF_EACH(i, n) _Pragma("GCC unroll 36") for (int i = 0; i < (n); i++)
+
 #define VINLINE static inline __attribute__((always_inline, unused))
 
 #if NNF_DTYPE_BITS == 32
@@ -86,7 +89,7 @@ VINLINE void vstore_part(real *p, vec v, int64_t n) {
     vstore(lane, v);
     for (int64_t size = VL; size > 0; size /= 2)
         if (n & size) { /* a move of constant size */
-            const int64_t done = n & -2 * size;
+            const int64_t done = n & (2 * VL - 1) & -2 * size; /* GCC fears for a negative n */
             memcpy(p + done, lane + done, (size_t)size * sizeof *p);
         }
 #endif
@@ -298,6 +301,15 @@ VINLINE void vtranspose(vec v[VL]) {
         for (int i = 0; i < VL; i++)
             v[i] = t[i];
     }
+}
+
+/* Lane i of the result is the sum of the lanes of v[i]; v is overwritten. */
+VINLINE vec vsum_each(vec v[VL]) {
+    vtranspose(v);
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            v[i] += v[i + half];
+    return v[0];
 }
 
 /* For random numbers: integers of fixed width, the product of the low halves of 64-bit lanes, and

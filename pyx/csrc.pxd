@@ -8,14 +8,15 @@ cdef extern from "nnfast.h" nogil:
         NNF_F32
         NNF_F64
 
-    ctypedef enum nnf_activation:
-        NNF_LINEAR
-        NNF_RELU
-
     ctypedef enum nnf_reduction:
         NNF_NONE
         NNF_SUM
         NNF_MEAN
+
+    ctypedef enum nnf_activation:
+        NNF_LINEAR
+        NNF_RELU
+        NNF_TANH
 
     int NNF_OK
     int NNF_NO_MEMORY
@@ -40,6 +41,10 @@ cdef extern from "nnfast.h" nogil:
         const void *grad
         void *state[2]
         int64_t begin
+
+    ctypedef struct nnf_recurrent:
+        int64_t steps, batch, inputs, hidden
+        int reverse
 
     const char *nnf_isa()
     int nnf_isa_count()
@@ -66,6 +71,12 @@ cdef extern from "nnfast.h" nogil:
     int nnf_sigmoid_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *y, void *dx)
     int nnf_tanh(nnf_dtype dtype, int64_t n, const void *x, void *y)
     int nnf_tanh_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *y, void *dx)
+
+    int nnf_add(nnf_dtype dtype, int64_t n, const void *a, const void *b, int act, void *y)
+
+    int nnf_gelu(nnf_dtype dtype, int64_t n, int tanh_form, const void *x, void *y)
+    int nnf_gelu_backward(nnf_dtype dtype, int64_t n, int tanh_form, const void *dy,
+                          const void *x, void *dx)
 
     int nnf_softmax(nnf_dtype dtype, int64_t rows, int64_t cols, const void *x, void *y)
     int nnf_softmax_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *dy,
@@ -151,9 +162,50 @@ cdef extern from "nnfast.h" nogil:
                               const void *mean, const void *var, void *running_mean,
                               void *running_var)
 
+    int nnf_layer_norm(nnf_dtype dtype, int64_t rows, int64_t cols, double eps, const void *x,
+                       const void *weight, const void *bias, void *y, void *mean, void *rstd)
+    int nnf_layer_norm_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *dy,
+                                const void *x, const void *mean, const void *rstd,
+                                const void *weight, void *dx, void *dweight, void *dbias)
+
+    int nnf_embedding(nnf_dtype dtype, int64_t n, int64_t dim, int64_t rows,
+                      const int64_t *indices, const void *weight, void *y)
+    int nnf_embedding_backward(nnf_dtype dtype, int64_t n, int64_t dim, int64_t rows,
+                               const void *dy, const int64_t *indices, void *dweight)
+    int nnf_embedding_backward_rows(nnf_dtype dtype, int64_t n, int64_t dim, int64_t rows,
+                                    const void *dy, const int64_t *indices, int64_t *found,
+                                    int64_t *count, void *values)
+
     int nnf_reduce_sum(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
                        void *y)
     int nnf_reduce_mean(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
                         void *y)
     int nnf_reduce_max(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
                        void *y)
+
+    int nnf_lstm(nnf_dtype dtype, const nnf_recurrent *d, const void *x, const void *weight_ih,
+                 const void *weight_hh, const void *bias_ih, const void *bias_hh, const void *h0,
+                 const void *c0, void *y, void *gates, void *cells)
+    int nnf_lstm_backward(nnf_dtype dtype, const nnf_recurrent *d, const void *dy, const void *x,
+                          const void *weight_ih, const void *weight_hh, const void *y,
+                          const void *gates, const void *cells, const void *h0, const void *c0,
+                          const void *dhn, const void *dcn, void *dx, void *dweight_ih,
+                          void *dweight_hh, void *dbias_ih, void *dbias_hh, void *dh0, void *dc0)
+
+    int nnf_rnn(nnf_dtype dtype, const nnf_recurrent *d, int act, const void *x,
+                const void *weight_ih, const void *weight_hh, const void *bias_ih,
+                const void *bias_hh, const void *h0, void *y)
+    int nnf_rnn_backward(nnf_dtype dtype, const nnf_recurrent *d, int act, const void *dy,
+                         const void *x, const void *weight_ih, const void *weight_hh,
+                         const void *y, const void *h0, const void *dhn, void *dx,
+                         void *dweight_ih, void *dweight_hh, void *dbias_ih, void *dbias_hh,
+                         void *dh0)
+
+    int nnf_gru(nnf_dtype dtype, const nnf_recurrent *d, const void *x, const void *weight_ih,
+                const void *weight_hh, const void *bias_ih, const void *bias_hh, const void *h0,
+                void *y, void *gates, void *inner)
+    int nnf_gru_backward(nnf_dtype dtype, const nnf_recurrent *d, const void *dy, const void *x,
+                         const void *weight_ih, const void *weight_hh, const void *y,
+                         const void *gates, const void *inner, const void *h0, const void *dhn,
+                         void *dx, void *dweight_ih, void *dweight_hh, void *dbias_ih,
+                         void *dbias_hh, void *dh0)

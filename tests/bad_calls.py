@@ -10,6 +10,25 @@ import numpy as np
 from numeric import normal
 
 
+def recurrent_calls() -> dict[str, dict[str, Any]]:
+    """Return the calls of the functions over time: T = 3, N = 2, D = 4, H = 5."""
+    calls: dict[str, dict[str, Any]] = {}
+    steps, first, last = normal((3, 2, 5)), {"h0": normal((2, 5))}, {"dhn": normal((2, 5))}
+    for name, gates, kept in (("lstm", 4, "cells"), ("gru", 3, "inner"), ("rnn", 1, "")):
+        rows = gates * 5
+        sizes = {"weight_ih": normal((rows, 4)), "weight_hh": normal((rows, 5))}
+        state = first | ({"c0": normal((2, 5))} if name == "lstm" else {})
+        option = {"nonlinearity": "relu"} if name == "rnn" else {}
+        given = {"x": normal((3, 2, 4)), **sizes, **state, **option}
+        calls[name] = given | {"bias_ih": normal(rows), "bias_hh": normal(rows)}
+        outputs = {"y": steps, "gates": normal((3, 2, rows)), kept: steps} if kept else {"y": steps}
+        ends = last | ({"dcn": normal((2, 5))} if name == "lstm" else {})
+        calls[f"{name}_backward"] = {"dy": steps, **given, **outputs, **ends}
+        if kept:
+            calls[f"{name}_inference"] = calls[name]
+    return calls
+
+
 def good_calls() -> dict[str, dict[str, Any]]:
     """Return arguments with which each function works, made anew."""
     x, image, weight = normal((2, 3)), normal((2, 4, 6, 6)), normal((6, 2, 3, 3))
@@ -21,6 +40,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
     stream = {"p": 0.5, "seed": 1, "offset": 2}
     channels = {"mean": normal(4), "var": np.ones(4), "weight": np.ones(4)}
     norm = {"bias": normal(4), "eps": 1e-5, "activation": "relu"}
+    rows = {"mean": normal(2), "rstd": np.ones(2)}
     adam = {"step": 1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, **rate}
     dense = {"x": x, "weight": normal((4, 3)), "activation": "relu"}
 
@@ -28,6 +48,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
         return {name: np.ones((2, 3)) for name in ("param", "grad", *names)}
 
     calls: dict[str, dict[str, Any]] = {
+        "add": {"a": x, "b": x + 1, "activation": "relu"},
         "gemm": {"a": x, "b": normal((3, 4)), "bias": normal(4), "activation": "tanh"},
         "linear": {**dense, "bias": normal(4)},
         "linear_backward": {**dense, "dy": normal((2, 4)), "y": normal((2, 4))},
@@ -54,6 +75,11 @@ def good_calls() -> dict[str, dict[str, Any]]:
             "count": 7,
             "momentum": 0.1,
         },
+        "layer_norm": {"x": x, "weight": np.ones(3), "bias": normal(3), "eps": 1e-5},
+        "layer_norm_backward": {"dy": x + 1, "x": x, **rows, "weight": np.ones(3)},
+        "embedding": {"indices": labels, "weight": normal((3, 4))},
+        "embedding_backward": {"dy": x, "indices": labels, "num_embeddings": 3},
+        "embedding_backward_rows": {"dy": x, "indices": labels, "num_embeddings": 3},
         "cross_entropy": {"x": x, "target": labels, "sample_weight": np.ones(2), **loss},
         "cross_entropy_backward": {
             "x": x,
@@ -81,12 +107,14 @@ def good_calls() -> dict[str, dict[str, Any]]:
         extra = {"axis": 1} if "softmax" in name else extra
         calls[name] = {"x": x, **extra}
         calls[name + "_backward"] = {"dy": x + 1, saved: x, **extra}
+    calls["gelu"] = {"x": x, "approximate": "tanh"}
+    calls["gelu_backward"] = {"dy": x + 1, "x": x, "approximate": "none"}
     for name in ("reduce_sum", "reduce_mean", "reduce_max"):
         calls[name] = {"x": x, "axis": 1}
-    return calls
+    return calls | recurrent_calls()
 
 
-OPTIONAL = {"bias", "y", "sample_weight"}
+OPTIONAL = {"bias", "y", "sample_weight", "bias_ih", "bias_hh", "h0", "c0", "dhn", "dcn"}
 IN_PLACE = {"param", "velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
 IN_PLACE |= {"running_mean", "running_var"}
 NOT_FLOATS = {"target", "indices", "dloss"}
@@ -96,13 +124,16 @@ ANY_WIDTH = {  # arrays whose last axis may have any length
     ("batch_norm", "x"),
     ("batch_norm_inference", "x"),
     ("cross_entropy", "x"),
+    ("embedding", "weight"),
+    ("embedding_backward", "dy"),
+    ("embedding_backward_rows", "dy"),
     ("cross_entropy_backward", "x"),
 }
 INTEGERS = {"stride": 1, "padding": 0, "dilation": 1, "kernel_size": 1, "groups": 1, "step": 1}
-INTEGERS["count"] = 1
+INTEGERS |= {"count": 1, "num_embeddings": 0}
 NOT_NEGATIVE = {"lr", "weight_decay", "momentum", "eps"}
 FRACTIONS = {"p", "beta1", "beta2", "alpha", "rho", "label_smoothing"}
-CHOICES = {"activation", "algo", "reduction"}
+CHOICES = {"activation", "algo", "reduction", "approximate", "nonlinearity"}
 STREAMS = {"seed", "offset"}
 
 
@@ -116,7 +147,7 @@ def bad_values(function: str, name: str, value: Any) -> list[tuple[Any, type[Exc
         rows += [(1.0, TypeError), ("1", TypeError), (1j, TypeError), (True, TypeError)]
         if not (name == "stride" and "pool" in function):
             rows.append((None, TypeError))
-        if name not in ("groups", "step", "count"):
+        if name not in ("groups", "step", "count", "num_embeddings"):
             rows += [((1,), ValueError), ((1, 1, 1), ValueError), ((1, least - 1), ValueError)]
             rows += [((1.5, 1), TypeError), (np.array([1, 1]), TypeError)]
         return rows
@@ -155,7 +186,7 @@ def _bad_arrays(function: str, name: str, value: Any) -> list[tuple[Any, type[Ex
         if value.ndim > 1:
             rows.append((np.asfortranarray(value), ValueError))
         rows += [(np.broadcast_to(value[0], value.shape), ValueError), (_frozen(value), ValueError)]
-    if name not in OPTIONAL and not (name == "weight" and "batch_norm" in function):
+    if name not in OPTIONAL and not (name == "weight" and "_norm" in function):
         rows.append((None, TypeError))
     one_array = sum(isinstance(v, np.ndarray) for v in good_calls()[function].values()) == 1
     if not one_array or value.ndim == 4:

@@ -122,6 +122,34 @@ NORM = [
     (2, 0, 3, 3),  # no channels
 ]
 
+LAYER_NORM = [
+    (1, 1),
+    (9,),
+    (7, 5),
+    (3, 8),
+    (40, 33),
+    (2, 3, 4, 6),
+    (17, 256),
+    (5, 1000),
+    (3, 5001),
+    (0, 4),
+    (2, 0, 3),
+]
+
+# Indices (any shape), rows and columns of the table.
+EMBEDDING: list[tuple[tuple[int, ...], int, int]] = [
+    ((), 1, 1),
+    ((3,), 5, 4),
+    ((4, 6), 7, 33),
+    ((2, 3, 4), 300, 1),
+    ((20, 35), 10000, 9),
+    ((2000,), 3, 17),
+    ((500,), 70000, 2),  # indices of three bytes
+    ((0,), 4, 5),
+    ((3, 0), 0, 5),
+    ((3,), 5, 0),
+]
+
 SOFTMAX = [(1, 1), (3, 7), (64, 10), (5, 33), (2, 1000), (17,), (2, 3, 5), (0, 10), (4, 0)]
 
 ELEMENTWISE = [
@@ -157,6 +185,24 @@ GEMM = [
     Gemm(0, 3, 4),
     Gemm(3, 0, 4),
     Gemm(3, 4, 0),
+]
+
+RECURRENT = [  # T, N, D, H
+    (1, 1, 1, 1),
+    (2, 3, 4, 5),
+    (5, 1, 3, 8),
+    (3, 2, 5, 16),
+    (4, 7, 9, 17),
+    (3, 19, 16, 36),
+    (2, 40, 70, 7),  # several blocks of rows
+    (19, 5, 3, 4),  # several chunks of steps
+    (3, 2, 300, 3),  # deeper than a block of the product: inputs
+    (2, 3, 2, 270),  # units, and their gates
+    (3, 400, 2, 3),  # more rows than one chunk of the way back
+    (0, 2, 3, 4),
+    (3, 0, 2, 3),
+    (2, 3, 0, 4),
+    (2, 3, 4, 0),
 ]
 
 REDUCE: list[tuple[tuple[int, ...], int | tuple[int, ...] | None]] = [
@@ -201,6 +247,10 @@ def _fold(n: int, c: int, h: int, k: int, padding: int) -> dict[str, Bench]:
     }
 
 
+def _layer_norm(rows: int, cols: int) -> Bench:
+    return Bench("layer_norm", {"x": (rows, cols), "weight": (cols,), "bias": (cols,)})
+
+
 def _linear(n: int, inputs: int, outputs: int) -> Bench:
     shapes = {"x": (n, inputs), "weight": (outputs, inputs), "bias": (outputs,)}
     return Bench("linear", shapes)
@@ -209,6 +259,12 @@ def _linear(n: int, inputs: int, outputs: int) -> Bench:
 def _norm(shape: tuple[int, ...], **options: Any) -> Bench:
     channels = (shape[1],)
     return Bench("batch_norm", {"x": shape, "weight": channels, "bias": channels, **options})
+
+
+def _recurrent(function: str, t: int, n: int, d: int, h: int) -> Bench:
+    rows = {"lstm": 4, "gru": 3, "rnn": 1}[function.split("_")[0]] * h
+    shapes = {"x": (t, n, d), "weight_ih": (rows, d), "weight_hh": (rows, h)}
+    return Bench(function, shapes | {"bias_ih": (rows,), "bias_hh": (rows,)})
 
 
 def _update(function: str, *state: str, **options: Any) -> Bench:
@@ -243,12 +299,18 @@ BENCH = {
     "batch norm 100x100": _norm((100, 100)),
     "batch norm + ReLU": _norm(IMAGES, activation="relu"),
     "batch norm + ReLU on 8x8": _norm((64, 256, 8, 8), activation="relu"),
+    "layer norm 4096x256": _layer_norm(4096, 256),
+    "layer norm 2048x256": _layer_norm(2048, 256),
+    "embedding 10000x100": Bench("embedding", {"indices": (20, 35), "weight": (10000, 100)}),
     "ReLU": Bench("relu", {"x": IMAGES}),
     "ReLU 100x100": Bench("relu", {"x": (100, 100)}),
     "leaky ReLU": Bench("leaky_relu", {"x": IMAGES}),
     "sigmoid": Bench("sigmoid", {"x": IMAGES}),
     "tanh": Bench("tanh", {"x": IMAGES}),
     "dropout 0.5": Bench("dropout", {"x": IMAGES, "p": 0.5}),
+    "residual add + ReLU": Bench("add", {"a": IMAGES, "b": IMAGES, "activation": "relu"}),
+    "GELU": Bench("gelu", {"x": IMAGES}),
+    "GELU 2048x1024": Bench("gelu", {"x": (2048, 1024)}),
     "softmax 4096x1000": Bench("softmax", {"x": (4096, 1000)}),
     "log-softmax 4096x1000": Bench("log_softmax", {"x": (4096, 1000)}),
     "cross-entropy 4096x1000": Bench("cross_entropy", {"x": (4096, 1000), "target": (4096,)}),
@@ -266,6 +328,13 @@ BENCH = {
     "GEMM 512": Bench("gemm", {"a": (512, 512), "b": (512, 512)}),
     "GEMM 1024": Bench("gemm", {"a": (1024, 1024), "b": (1024, 1024)}),
     "GEMM 2048": Bench("gemm", {"a": (2048, 2048), "b": (2048, 2048)}),
+    "LSTM 35x20 100-100": _recurrent("lstm", 35, 20, 100, 100),
+    "LSTM 35x32 128-256": _recurrent("lstm", 35, 32, 128, 256),
+    "LSTM 100x64 64-128": _recurrent("lstm", 100, 64, 64, 128),
+    "LSTM 20x1 64-64": _recurrent("lstm", 20, 1, 64, 64),
+    "LSTM inference 35x32 128-256": _recurrent("lstm_inference", 35, 32, 128, 256),
+    "GRU 35x20 100-100": _recurrent("gru", 35, 20, 100, 100),
+    "RNN 35x20 100-100": _recurrent("rnn", 35, 20, 100, 100),
     "SGD": _update("sgd_update", lr=0.01),
     "momentum": _update("momentum_update", "velocity", lr=0.01),
     "AdaGrad": _update("adagrad_update", "sum_sq", lr=0.01),

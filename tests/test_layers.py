@@ -8,7 +8,7 @@ import pytest
 import nnfast as nn
 from nnfast.testing import check_gradients
 
-IMAGE, ROWS = (3, 4, 6, 7), (5, 6)
+IMAGE, ROWS, SEQUENCE = (3, 4, 6, 7), (5, 6), (5, 2, 4)
 LAYERS = {
     "linear": (lambda: nn.Linear(6, 3, rng=0), ROWS),
     "linear-no-bias": (lambda: nn.Linear(6, 3, bias=False, rng=0), ROWS),
@@ -34,14 +34,29 @@ LAYERS = {
     "batch-norm-2d-relu": (lambda: nn.BatchNorm2d(4, activation="relu"), IMAGE),
     "batch-norm-relu-eval": (lambda: nn.BatchNorm2d(4, activation="relu").eval(), IMAGE),
     "batch-norm-eval": (lambda: nn.BatchNorm2d(4).eval(), IMAGE),
+    "layer-norm": (lambda: nn.LayerNorm(6), ROWS),
+    "layer-norm-axes": (lambda: nn.LayerNorm((6, 7), bias=False), IMAGE),
+    "layer-norm-plain": (lambda: nn.LayerNorm([4, 6, 7], elementwise_affine=False), IMAGE),
     "relu": (lambda: nn.ReLU(), ROWS),
     "leaky-relu": (lambda: nn.LeakyReLU(0.2), ROWS),
     "leaky-relu-0": (lambda: nn.LeakyReLU(0.0), ROWS),
     "sigmoid": (lambda: nn.Sigmoid(), ROWS),
     "tanh": (lambda: nn.Tanh(), ROWS),
+    "gelu": (lambda: nn.GELU(), ROWS),
+    "gelu-tanh": (lambda: nn.GELU(approximate="tanh"), ROWS),
     "dropout": (lambda: nn.Dropout(0.4, rng=0), ROWS),
     "dropout-eval": (lambda: nn.Dropout(0.4, rng=0).eval(), ROWS),
     "flatten": (lambda: nn.Flatten(), IMAGE),
+    "lstm": (lambda: nn.LSTM(4, 3, rng=0), SEQUENCE),
+    "lstm-layers": (lambda: nn.LSTM(4, 3, 3, bias=False, dropout=0.3, rng=0), SEQUENCE),
+    "lstm-both-ways": (lambda: nn.LSTM(4, 3, 2, bidirectional=True, rng=0), SEQUENCE),
+    "lstm-batch-first": (lambda: nn.LSTM(4, 3, batch_first=True, rng=0), SEQUENCE),
+    "lstm-eval": (lambda: nn.LSTM(4, 3, 2, dropout=0.3, rng=0).eval(), SEQUENCE),
+    "gru": (lambda: nn.GRU(4, 3, rng=0), SEQUENCE),
+    "gru-both-ways": (lambda: nn.GRU(4, 3, 2, bidirectional=True, rng=0), SEQUENCE),
+    "gru-eval": (lambda: nn.GRU(4, 3, batch_first=True, rng=0).eval(), SEQUENCE),
+    "rnn": (lambda: nn.RNN(4, 3, rng=0), SEQUENCE),
+    "rnn-relu": (lambda: nn.RNN(4, 3, 2, "relu", bidirectional=True, rng=0), SEQUENCE),
     "softmax": (lambda: nn.Softmax(), ROWS),
     "softmax-axis": (lambda: nn.Softmax(axis=1), IMAGE),
     "log-softmax": (lambda: nn.LogSoftmax(), ROWS),
@@ -143,10 +158,21 @@ def test_reprs():
     assert repr(nn.Conv2d(2, 4, (3, 5), padding=1, groups=2)) == (
         "Conv2d(2, 4, (3, 5), padding=1, groups=2)"
     )
+    assert repr(nn.LSTM(3, 4, 2, bias=False, dropout=0.5)) == (
+        "LSTM(3, 4, num_layers=2, bias=False, dropout=0.5)"
+    )
+    assert repr(nn.RNN(3, 4, 1, "relu", stateful=True)) == (
+        "RNN(3, 4, stateful=True, nonlinearity='relu')"
+    )
     assert repr(nn.MaxPool2d(3, 2)) == "MaxPool2d(3, stride=2)"
+    assert repr(nn.GELU()) == "GELU()" and "tanh" in repr(nn.GELU("tanh"))
     assert repr(nn.BatchNorm1d(3, eps=0.1)) == "BatchNorm1d(3, eps=0.1)"
     assert repr(nn.BatchNorm2d(3, affine=False, activation="relu")) == (
         "BatchNorm2d(3, affine=False, activation='relu')"
+    )
+    assert repr(nn.LayerNorm(3, eps=0.1, bias=False)) == "LayerNorm(3, eps=0.1, bias=False)"
+    assert repr(nn.LayerNorm((2, 3), elementwise_affine=False)) == (
+        "LayerNorm((2, 3), elementwise_affine=False)"
     )
     assert repr(nn.Sequential(nn.ReLU())) == "Sequential(\n  (0): ReLU()\n)"
 
@@ -180,10 +206,26 @@ def test_reprs():
             ValueError,
             r"x must have shape \(N, 3, H",
         ),
+        (lambda: nn.LayerNorm(0), ValueError, "normalized_shape must be at least 1"),
+        (lambda: nn.LayerNorm((3, 2.5)), TypeError, "normalized_shape must be an integer"),
+        (lambda: nn.LayerNorm(()), ValueError, "normalized_shape must have at least one"),
+        (lambda: nn.LayerNorm(3, eps=-1), ValueError, "eps must be finite, at least 0"),
+        (
+            lambda: nn.LayerNorm((2, 3))(np.ones((4, 3, 2), "f")),
+            ValueError,
+            r"x must have shape \(..., 2, 3\) for LayerNorm, got \(4, 3, 2\)",
+        ),
+        (lambda: nn.LSTM(0, 3), ValueError, "input_size must be at least 1, got 0"),
+        (lambda: nn.GRU(3, 2.5), TypeError, "hidden_size must be an integer, got 2.5"),
+        (lambda: nn.LSTM(3, 3, num_layers=0), ValueError, "num_layers must be at least 1"),
+        (lambda: nn.LSTM(3, 3, dropout=1), ValueError, "dropout must be finite, at least 0 and"),
+        (lambda: nn.LSTM(3, 3, init="he"), ValueError, "init must be one of"),
+        (lambda: nn.RNN(3, 3, nonlinearity="gelu"), ValueError, "nonlinearity must be one of"),
         (lambda: nn.Dropout(1.0), ValueError, "p must be finite, at least 0 and below 1"),
         (lambda: nn.Dropout(-0.1), ValueError, "p must be finite, at least 0"),
         (lambda: nn.Dropout(float("nan")), ValueError, "p must be finite"),
         (lambda: nn.LeakyReLU(-1), ValueError, "negative_slope must be finite, at least 0"),
+        (lambda: nn.GELU("erf"), ValueError, "approximate must be one of 'none', 'tanh'"),
         (lambda: nn.Softmax(axis=0.5), TypeError, "integer"),
         (lambda: nn.Flatten()(np.float32(1)), ValueError, "x must have at least 1 dimension"),
         (lambda: nn.Sequential(nn.ReLU), TypeError, "layer must be an nnfast Layer, got type"),
@@ -196,7 +238,10 @@ def test_errors(call, error, message):
         call()
 
 
-@pytest.mark.parametrize("name", ["linear", "conv", "batch-norm-1d", "batch-norm-eval"])
+@pytest.mark.parametrize(
+    "name",
+    ["linear", "conv", "batch-norm-1d", "batch-norm-eval", "layer-norm", "lstm", "gru", "rnn"],
+)
 def test_a_float64_input_does_not_turn_a_float32_layer_into_float64(name, backend):
     layer, x = build(name)
     with pytest.raises(TypeError, match="x must be float32, as the weights of"):

@@ -22,6 +22,13 @@ def test_activation_gradient(name: str) -> None:
     assert_gradient(backward(dy, saved), forward, x, dy)
 
 
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_gradient(approximate: str) -> None:
+    x, dy = distinct((3, 31)), normal((3, 31), seed=1)
+    dx = ref.gelu_backward(dy, x, approximate)
+    assert_gradient(dx, lambda x: ref.gelu(x, approximate), x, dy)
+
+
 @pytest.mark.parametrize("activation", [None, "relu", "leaky_relu", "sigmoid", "tanh"])
 def test_linear_gradient(activation: str | None) -> None:
     x, weight, bias = normal((4, 5)), normal((3, 5), seed=1), normal(3, seed=2)
@@ -89,6 +96,26 @@ def test_batch_norm_gradient(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(ref.batch_norm_inference(x, mean, var, weight, bias), y, rtol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [shape for shape in cases.LAYER_NORM if 1 < np.prod(shape) < 500])
+def test_layer_norm_gradient(shape: tuple[int, ...]) -> None:
+    x, weight, bias = normal(shape), normal(shape[-1], seed=1), normal(shape[-1], seed=2)
+    _, mean, rstd = ref.layer_norm(x, weight, bias)
+    dy = normal(shape, seed=3)
+    dx, dweight, dbias = ref.layer_norm_backward(dy, x, mean, rstd, weight)
+    assert_gradient(dx, lambda x: ref.layer_norm(x, weight, bias)[0], x, dy, 1e-6)
+    assert_gradient(dweight, lambda w: ref.layer_norm(x, w, bias)[0], weight, dy)
+    assert_gradient(dbias, lambda b: ref.layer_norm(x, weight, b)[0], bias, dy)
+
+
+def test_embedding_gradient() -> None:
+    indices, weight, dy = np.array([[3, 0], [3, 3]]), normal((5, 3)), normal((2, 2, 3), seed=1)
+    dweight = ref.embedding_backward(dy, indices, 5)
+    assert_gradient(dweight, lambda w: ref.embedding(indices, w), weight, dy)
+    rows, values = ref.embedding_backward_rows(dy, indices, 5)
+    assert rows.tolist() == [0, 3]
+    np.testing.assert_array_equal(values, dweight[rows])
+
+
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_softmax_gradient(name: str, axis: int) -> None:
@@ -96,6 +123,38 @@ def test_softmax_gradient(name: str, axis: int) -> None:
     forward = getattr(ref, name)
     dx = getattr(ref, name + "_backward")(dy, forward(x, axis), axis)
     assert_gradient(dx, lambda x: forward(x, axis), x, dy)
+
+
+def recurrent(kind: str) -> dict:
+    """Arguments of a layer over time: T = 3, N = 2, D = 3, H = 4."""
+    rows = {"lstm": 16, "gru": 12, "rnn": 4}[kind]
+    shapes = {"x": (3, 2, 3), "weight_ih": (rows, 3), "weight_hh": (rows, 4), "bias_ih": rows}
+    shapes |= {"bias_hh": rows, "h0": (2, 4)} | ({"c0": (2, 4)} if kind == "lstm" else {})
+    return {name: normal(shape, seed=i) for i, (name, shape) in enumerate(shapes.items())}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_recurrent_gradient(kind: str, reverse: bool) -> None:
+    """The last state, used besides y, has a gradient of its own."""
+    arguments, forward = recurrent(kind), getattr(ref, kind)
+    last = 0 if reverse else -1
+
+    def results(**changed: Array) -> Array:
+        result = forward(**arguments | changed, reverse=reverse)
+        y, *kept = result if isinstance(result, tuple) else (result,)
+        return np.stack([*y, y[last], *([kept[1][last]] if kind == "lstm" else [])])
+
+    result = forward(**arguments, reverse=reverse)
+    outputs = result if isinstance(result, tuple) else (result,)
+    dy = normal(results().shape, seed=20)
+    ends = {"dhn": dy[3]} | ({"dcn": dy[4]} if kind == "lstm" else {})
+    first = {name: arguments[name] for name in ("h0", "c0") if name in arguments}
+    inputs = [arguments[name] for name in ("x", "weight_ih", "weight_hh")]
+    backward = getattr(ref, f"{kind}_backward")
+    gradients = backward(dy[:3], *inputs, *outputs, **first, **ends, reverse=reverse)
+    for name, gradient in zip(arguments, gradients, strict=True):
+        assert_gradient(gradient, lambda v, n=name: results(**{n: v}), arguments[name], dy)
 
 
 def targets(soft: bool) -> Array:

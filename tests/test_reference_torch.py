@@ -71,6 +71,69 @@ def test_batch_norm(shape: tuple[int, ...]) -> None:
         assert_equal(ours, tensor.grad)
 
 
+@pytest.mark.parametrize("shape", [shape for shape in cases.LAYER_NORM if shape[-1] > 1])
+def test_layer_norm(shape: tuple[int, ...]) -> None:
+    x, weight, bias = normal(shape), normal(shape[-1], seed=1), normal(shape[-1], seed=2)
+    inputs = tensors(x, weight, bias)
+    y, mean, rstd = ref.layer_norm(x, weight, bias)
+    theirs = F.layer_norm(inputs[0], shape[-1:], *inputs[1:])
+    assert_equal(y, theirs)
+    dy = normal(shape, seed=3)
+    theirs.backward(torch.tensor(dy))
+    ours = ref.layer_norm_backward(dy, x, mean, rstd, weight)
+    for gradient, tensor in zip(ours, inputs, strict=True):
+        assert_equal(gradient, tensor.grad)
+
+
+def test_embedding() -> None:
+    indices, weight = np.random.default_rng(0).integers(0, 9, (4, 7)), normal((9, 5))
+    (table,) = tensors(weight)
+    theirs = F.embedding(torch.tensor(indices), table)
+    assert_equal(ref.embedding(indices, weight), theirs)
+    dy = normal((4, 7, 5), seed=1)
+    theirs.backward(torch.tensor(dy))
+    assert_equal(ref.embedding_backward(dy, indices, 9), table.grad)
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu(approximate: str) -> None:
+    x, dy = 3 * normal((20, 7)), normal((20, 7), seed=1)
+    (input_,) = tensors(x)
+    theirs = F.gelu(input_, approximate=approximate)
+    assert_equal(ref.gelu(x, approximate), theirs)
+    theirs.backward(torch.tensor(dy))
+    assert_equal(ref.gelu_backward(dy, x, approximate), input_.grad)
+
+
+RECURRENT = {"lstm": (torch.lstm, 4, 2), "gru": (torch.gru, 3, 1), "rnn": (torch.rnn_tanh, 1, 1)}
+
+
+@pytest.mark.parametrize("size", [s for s in cases.RECURRENT if 0 not in s], ids=str)
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_recurrent(kind: str, size: tuple[int, ...]) -> None:
+    function, gates, states = RECURRENT[kind]
+    t, n, d, h = size
+    shapes = [(t, n, d), *[(gates * h, d), (gates * h, h), (gates * h,), (gates * h,)]]
+    arrays = [normal(shape, seed=i) / np.sqrt(h) for i, shape in enumerate(shapes)]
+    first = [normal((n, h), seed=10 + i) for i in range(states)]
+    inputs, state = tensors(*arrays), tensors(*first)
+    given = [value[None] for value in state]
+    options = (True, 1, 0.0, False, False, False)
+    start = tuple(given) if states == 2 else given[0]
+    theirs, *last = function(inputs[0], start, inputs[1:], *options)
+    result = getattr(ref, kind)(*arrays, *first)
+    outputs = result if isinstance(result, tuple) else (result,)
+    assert_equal(outputs[0], theirs)
+    dy = normal(outputs[0].shape, seed=20)
+    ends = [normal((n, h), seed=21 + i) for i in range(states)]
+    torch.autograd.backward(
+        [theirs, *last], [torch.tensor(dy), *(torch.tensor(end[None]) for end in ends)]
+    )
+    gradients = getattr(ref, f"{kind}_backward")(dy, *arrays[:3], *outputs, *first, *ends)
+    for ours, tensor in zip(gradients, [*inputs, *state], strict=True):
+        assert_equal(ours, tensor.grad)
+
+
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

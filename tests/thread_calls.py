@@ -14,9 +14,15 @@ X = normal((500, 401))
 DY = normal((500, 401), seed=1)
 FLOATS = X.astype(np.float32)
 LABELS = np.arange(500) % 401
+ROWS = np.arange(3000) * 7 % 500
 IMAGE = normal((6, 8, 30, 31), np.float32)
 WEIGHT = normal((12, 8, 3, 3), np.float32, seed=2)
 WINDOW = (3, 1, 1)
+SEQUENCE = (normal((70, 33, 20), np.float32), normal((156, 20), np.float32, 1) / 5)
+STEPS = (*SEQUENCE, normal((156, 39), np.float32, 2) / 6, *normal((2, 156), np.float32, 3))
+GRU = (SEQUENCE[0], *(weight[:117] for weight in STEPS[1:]))
+RNN = (SEQUENCE[0], *(weight[:39] for weight in STEPS[1:]))
+DSTEPS = normal((70, 33, 39), np.float32, 4)
 A, B = normal((300, 200), seed=3), normal((200, 250), seed=4)
 
 
@@ -41,6 +47,10 @@ def running() -> tuple[Array, Array]:
     return arrays
 
 
+def rows_normed() -> tuple[Array, Array, Array]:
+    return core.layer_norm(X)
+
+
 def lse() -> Array:
     return core.cross_entropy(X, LABELS)[1]
 
@@ -54,6 +64,8 @@ CALLS: dict[str, Callable[[], Any]] = {
     "sigmoid_backward": lambda: core.sigmoid_backward(DY, X),
     "tanh": lambda: core.tanh(X),
     "tanh_backward": lambda: core.tanh_backward(DY, X),
+    "gelu": lambda: (core.gelu(FLOATS), core.gelu(X, "tanh")),
+    "gelu_backward": lambda: (core.gelu_backward(DY, X), core.gelu_backward(DY, X, "tanh")),
     "softmax": lambda: (core.softmax(FLOATS), core.softmax(X.reshape(1, -1))),
     "softmax_backward": lambda: (
         core.softmax_backward(DY, X),
@@ -81,6 +93,14 @@ CALLS: dict[str, Callable[[], Any]] = {
     "gemm": lambda: core.gemm(A, B),
     "linear": lambda: core.linear(A, B.T.copy(), None, "tanh"),
     "linear_backward": lambda: core.linear_backward(core.gemm(A, B), A, B.T.copy()),
+    "lstm": lambda: core.lstm(*STEPS),
+    "lstm_inference": lambda: core.lstm_inference(*STEPS),
+    "lstm_backward": lambda: core.lstm_backward(DSTEPS, *STEPS[:3], *core.lstm(*STEPS)),
+    "gru": lambda: core.gru(*GRU),
+    "gru_inference": lambda: core.gru_inference(*GRU),
+    "gru_backward": lambda: core.gru_backward(DSTEPS, *GRU[:3], *core.gru(*GRU)),
+    "rnn": lambda: core.rnn(*RNN),
+    "rnn_backward": lambda: core.rnn_backward(DSTEPS, *RNN[:3], core.rnn(*RNN)),
     "im2col": lambda: core.im2col(IMAGE, *WINDOW),
     "col2im": lambda: core.col2im(core.im2col(IMAGE, *WINDOW), IMAGE.shape, *WINDOW),
     "conv2d": lambda: core.conv2d(IMAGE, WEIGHT, padding=1),
@@ -103,6 +123,11 @@ CALLS: dict[str, Callable[[], Any]] = {
         IMAGE, IMAGE, *normed()[1:], activation="relu"
     ),
     "batch_norm_update": running,
+    "layer_norm": lambda: (*rows_normed(), *core.layer_norm(FLOATS.reshape(5, -1))),
+    "layer_norm_backward": lambda: core.layer_norm_backward(DY, X, *rows_normed()[1:]),
+    "embedding": lambda: core.embedding(ROWS, X),
+    "embedding_backward": lambda: core.embedding_backward(DY, LABELS % 7, 1000),
+    "embedding_backward_rows": lambda: core.embedding_backward_rows(DY, LABELS % 300, 1000),
     "reduce_sum": lambda: (core.reduce_sum(FLOATS), core.reduce_sum(X, 0), core.reduce_sum(X, 1)),
     "reduce_mean": lambda: (core.reduce_mean(FLOATS), core.reduce_mean(X, 0)),
     "reduce_max": lambda: (core.reduce_max(FLOATS), core.reduce_max(X, 1)),

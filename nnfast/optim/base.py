@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnfast import functional as F
 from nnfast.layers.checks import integer, number
 from nnfast.layers.parameter import Array, Parameter
+from nnfast.layers.rowgradient import RowGradient
 
 Arrays = Sequence[Array]
 
@@ -62,8 +64,10 @@ class Optimizer:
         counts = {steps[i] for i in ready}
         for count in counts:
             members = ready if len(counts) == 1 else [i for i in ready if steps[i] == count]
-            data, grad = [params[i].data for i in members], [params[i].grad for i in members]
-            self._update(count + 1, data, grad, self._arrays(members))  # type: ignore[arg-type]
+            data: Arrays = [params[i].data for i in members]
+            grad: Any = [params[i].grad for i in members]
+            update = self._update_rows if RowGradient in map(type, grad) else self._update
+            update(count + 1, data, grad, self._arrays(members))
             for i in members:
                 steps[i] = count + 1
 
@@ -81,6 +85,28 @@ class Optimizer:
             states: Any = [self._state[i] for i in members]
             self._last = (members, slots, list(zip(*states, strict=True)))
         return self._last[2]
+
+    @property
+    def _rests_at_zero(self) -> bool:
+        """Whether a gradient of zero changes neither the weights nor the state."""
+        return False
+
+    def _update_rows(self, step: int, data: Arrays, grad: list[Any], state: list[Arrays]) -> None:
+        """Do `_update`: of a RowGradient's rows alone, if the others would stay as they are."""
+        lists, taken = [list(arrays) for arrays in (data, *state)], []
+        for i, g in enumerate(grad):
+            if not isinstance(g, RowGradient):
+                continue
+            if not self._rests_at_zero:
+                grad[i] = g.dense()
+                continue
+            grad[i] = g.values
+            for arrays in lists:
+                whole, arrays[i] = arrays[i], F.embedding(g.rows, arrays[i])
+                taken.append((whole, g.rows, arrays[i]))
+        self._update(step, lists[0], grad, lists[1:])  # type: ignore[arg-type]
+        for whole, rows, part in taken:
+            whole[rows] = part
 
     def _update(self, step: int, data: Arrays, grad: Arrays, state: list[Arrays]) -> None:
         """Take step number `step`: weights, gradients and, for each slot, state arrays."""

@@ -53,6 +53,10 @@ class SGD(Optimizer):
         """The velocity, if there is a momentum."""
         return ("velocity",) if self.momentum else ()
 
+    @property
+    def _rests_at_zero(self) -> bool:
+        return not self.momentum and not self.weight_decay
+
     def _update(self, step: int, data: Arrays, grad: Arrays, state: list[Arrays]) -> None:
         if state:
             rest = (self.momentum, self.weight_decay, self.nesterov)

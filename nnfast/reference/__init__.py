@@ -19,9 +19,15 @@ from .activation import (
 from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference, batch_norm_update
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
+from .elementwise import add
+from .embedding import embedding, embedding_backward, embedding_backward_rows
+from .gelu import gelu, gelu_backward
 from .gemm import gemm, linear, linear_backward
+from .gru import gru, gru_backward, gru_inference
 from .im2col import col2im, im2col
+from .layernorm import layer_norm, layer_norm_backward
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
+from .lstm import lstm, lstm_backward, lstm_inference
 from .optim import (
     adadelta_update,
     adagrad_update,
@@ -40,6 +46,7 @@ from .pool import (
     max_pool2d_backward,
 )
 from .reduce import reduce_max, reduce_mean, reduce_sum
+from .rnn import rnn, rnn_backward
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
@@ -47,6 +54,7 @@ __all__ = [
     "adagrad_update",
     "adam_update",
     "adamw_update",
+    "add",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -60,16 +68,29 @@ __all__ = [
     "cross_entropy_backward",
     "dropout",
     "dropout_backward",
+    "embedding",
+    "embedding_backward",
+    "embedding_backward_rows",
+    "gelu",
+    "gelu_backward",
     "gemm",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "gru",
+    "gru_backward",
+    "gru_inference",
     "im2col",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
     "linear_backward",
     "log_softmax",
     "log_softmax_backward",
+    "lstm",
+    "lstm_backward",
+    "lstm_inference",
     "max_pool2d",
     "max_pool2d_backward",
     "momentum_update",
@@ -81,6 +102,8 @@ __all__ = [
     "relu",
     "relu_backward",
     "rmsprop_update",
+    "rnn",
+    "rnn_backward",
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",
