@@ -49,17 +49,18 @@ cdef double conv_work(const nnf_conv *d) noexcept:
 
 
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, activation=None,
-           algo="auto"):
-    """Convolution of x (N, C, H, W) with weight (O, C / groups, KH, KW), plus bias (O,), activated."""
+           scale=None, algo="auto"):
+    """Convolution of x (N, C, H, W) with weight (O, C / groups, KH, KW), scaled, biased, activated."""
     cdef nnf_conv d
     set_conv(&d, x, weight, stride, padding, dilation, groups)
     cdef int act = check_activation(activation)
     cdef int algorithm = check_algorithm(algo, &d)
+    check_vector(scale, "scale", d.k, x, "x")
     check_vector(bias, "bias", d.k, x, "x")
     cdef cnp.ndarray y = new_4d(d.n, d.k, d.oh, d.ow, x)
     cdef PyThreadState *gil = release_gil(conv_work(&d))
     cdef int status = nnf_conv2d(dtype_of(y), &d, algorithm, data_of(x), data_of(weight),
-                                 data_of(bias), act, data_of(y))
+                                 data_of(scale), data_of(bias), act, data_of(y))
     retake_gil(gil, status)
     return y
 

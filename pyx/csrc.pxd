@@ -131,7 +131,7 @@ cdef extern from "nnfast.h" nogil:
                             int act, void *dx, void *dweight, void *dbias)
 
     int nnf_conv2d(nnf_dtype dtype, const nnf_conv *d, int algo, const void *x,
-                   const void *weight, const void *bias, int act, void *y)
+                   const void *weight, const void *scale, const void *bias, int act, void *y)
     int nnf_conv2d_backward(nnf_dtype dtype, const nnf_conv *d, int algo, const void *dy,
                             const void *x, const void *weight, void *dx, void *dweight,
                             void *dbias)

@@ -54,7 +54,10 @@ def good_calls() -> dict[str, dict[str, Any]]:
         "linear_backward": {**dense, "dy": normal((2, 4)), "y": normal((2, 4))},
         "im2col": {"x": image, **window},
         "col2im": {"col": normal((72, 36)), "x_shape": (2, 4, 6, 6), **window},
-        "conv2d": {"x": image, "weight": weight, "bias": normal(6), "activation": "relu", **conv},
+        "conv2d": {
+            **{"x": image, "weight": weight, "bias": normal(6), "scale": normal(6)},
+            **{"activation": "relu", **conv},
+        },
         "conv2d_backward": {"dy": normal((2, 6, 6, 6)), "x": image, "weight": weight, **conv},
         "max_pool2d": {"x": image, **pool},
         "max_pool2d_backward": {
@@ -114,7 +117,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
     return calls | recurrent_calls()
 
 
-OPTIONAL = {"bias", "y", "sample_weight", "bias_ih", "bias_hh", "h0", "c0", "dhn", "dcn"}
+OPTIONAL = {"bias", "scale", "y", "sample_weight", "bias_ih", "bias_hh", "h0", "c0", "dhn", "dcn"}
 IN_PLACE = {"param", "velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
 IN_PLACE |= {"running_mean", "running_var"}
 NOT_FLOATS = {"target", "indices", "dloss"}

@@ -102,6 +102,21 @@ def test_error_is_bounded(case, algo, dtype):
         assert_bound(ours, expected, magnitude, c=BOUND[algo])
 
 
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@with_algorithm("gemm", "depthwise", "winograd")
+def test_channels_are_scaled(case, algo, dtype):
+    x, weight, bias, _ = operands(case, dtype)
+    scale = integers(weight.shape[0], dtype, 5)
+    options = {**case.options, "activation": "relu", "scale": scale}
+    y = native.conv2d(x, weight, bias, **options, algo=algo)
+    expected = reference.conv2d(x, weight, bias, **options)
+    if algo == "winograd":
+        most = 64 * np.finfo(dtype).eps * np.abs(expected).max(initial=1) * 10
+        np.testing.assert_allclose(y, expected, rtol=0, atol=most)
+    else:
+        np.testing.assert_array_equal(y, expected)
+
+
 @pytest.mark.parametrize("activation", [None, "relu", "leaky_relu", "sigmoid", "tanh"])
 def test_activations_are_fused(activation):
     x, weight, bias, _ = operands(cases.CONV[2], np.float64, normal)

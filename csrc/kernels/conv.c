@@ -1,6 +1,7 @@
 /* conv.c: chooses the algorithm of a convolution.
  *
- * x (n, c, h, w), weight (k, c / groups, kh, kw), bias (k) or NULL, y and dy (n, k, oh, ow),
+ * x (n, c, h, w), weight (k, c / groups, kh, kw), scale and bias (k) or NULL, y and dy
+ * (n, k, oh, ow),
  * dx as x or NULL, dweight as weight, dbias (k) or NULL.
  */
 #include "activate.h"
@@ -30,8 +31,8 @@ static bool gemm_pays(const nnf_conv *d) {
 
 typedef struct {
     bool (*pays)(const nnf_conv *d);
-    int (*forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
-                   nnf_activation act, real *y);
+    int (*forward)(const nnf_conv *d, const real *x, const real *weight, const conv_finish *f,
+                   real *y);
     int (*backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
     int (*backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                            real *dbias);
@@ -57,13 +58,13 @@ static const algorithm *choose(const nnf_conv *d, int algo) {
     return &algorithms[algo];
 }
 
-int FN(conv2d)(const nnf_conv *d, int algo, const real *x, const real *weight, const real *bias,
-               int act, real *y) {
+int FN(conv2d)(const nnf_conv *d, int algo, const real *x, const real *weight, const real *scale,
+               const real *bias, int act, real *y) {
     const int64_t size = d->n * d->k * d->oh * d->ow;
     if (size == 0)
         return NNF_OK;
-    const nnf_activation in_registers = activation_in_registers(act);
-    const int status = choose(d, algo)->forward(d, x, weight, bias, in_registers, y);
+    const conv_finish f = {scale, bias, activation_in_registers(act)};
+    const int status = choose(d, algo)->forward(d, x, weight, &f, y);
     return status == NNF_OK ? activation_pass(act, size, y) : status;
 }
 

@@ -7,25 +7,31 @@
 
 #include "real.h"
 
-/* Implicit GEMM, any geometry. act: NNF_LINEAR, NNF_RELU or NNF_LEAKY_RELU. */
-int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
-                          nnf_activation act, real *y);
+/* What happens to the sums: scaled, biased, activated. */
+typedef struct {
+    const real *scale, *bias; /* (k) or NULL */
+    nnf_activation act;       /* NNF_LINEAR, NNF_RELU or NNF_LEAKY_RELU */
+} conv_finish;
+
+/* Implicit GEMM, any geometry. */
+int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight,
+                          const conv_finish *f, real *y);
 int FN(conv_gemm_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
 /* The same for groups == 1 and few channels of x. */
 int FN(conv_fold_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
 int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias);
 
-/* groups == c: each channel is convolved with its own k / c kernels. act as above. */
-int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
-                          nnf_activation act, real *y);
+/* groups == c: each channel is convolved with its own k / c kernels. */
+int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
+                          const conv_finish *f, real *y);
 int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
 int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias);
 
 /* Winograd's F(4x4, 3x3) and F(2x2, 5x5): 3 x 3 or 5 x 5 kernels, stride and dilation 1. */
-int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
-                         nnf_activation act, real *y);
+int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, const conv_finish *f,
+                         real *y);
 int FN(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
 int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                  real *dbias);

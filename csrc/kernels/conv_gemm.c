@@ -22,8 +22,7 @@ typedef struct {
     int64_t plane;
     /* Grid pixel (i, j) is result[(a + i * step_h) * result_width + b + j * step_w]. */
     int64_t offset, step_h, step_w, result_width, grid_w;
-    const real *bias; /* (groups * rows) or NULL */
-    nnf_activation act;
+    conv_finish finish; /* vectors (groups * rows) */
     /* weights of a group: rows where they lie, or packed (row tiles, channels * taps, MR) */
     gemm_left weights;
     const real *left;
@@ -113,6 +112,11 @@ static real *result_plane(const gathered_product *g, const block *b, int64_t i) 
     return g->result + (((b->image + i) * g->groups + b->group) * g->rows + b->row) * g->plane;
 }
 
+/* The part of a vector of all rows that belongs to the block's; NULL stays NULL. */
+static const real *of_rows(const real *vector, const gathered_product *g, const block *b) {
+    return vector ? vector + b->group * g->rows + b->row : NULL;
+}
+
 static int run_block(const gathered_product *g, int64_t index) {
     const block b = find_block(g, index);
     const int64_t vectors = b.images * b.image_vectors, taps = g->from.taps;
@@ -137,8 +141,9 @@ static int run_block(const gathered_product *g, int64_t index) {
         const bool last = c + channels == g->channels;
         const gemm_finish f = {
             .accumulate = c > 0,
-            .row_bias = last && g->bias ? g->bias + b.group * g->rows + b.row : NULL,
-            .act = last ? g->act : NNF_LINEAR,
+            .row_scale = last ? of_rows(g->finish.scale, g, &b) : NULL,
+            .row_bias = last ? of_rows(g->finish.bias, g, &b) : NULL,
+            .act = last ? g->finish.act : NNF_LINEAR,
         };
         const gemm_part stretch = {left + c * taps * g->weights.depth, k};
         gemm_left weights = g->weights;
@@ -195,8 +200,8 @@ static int run_turned(gathered_product *g, const real *weight, int64_t taps,
     return status;
 }
 
-int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
-                          nnf_activation act, real *y) {
+int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight,
+                          const conv_finish *f, real *y) {
     const int64_t taps = d->kh * d->kw, channels = d->c / d->groups, rows = d->k / d->groups;
     int64_t *const tap_h = nnf_alloc((size_t)taps * 2 * sizeof(int64_t)), *const tap_w =
                                                                               tap_h + taps;
@@ -226,8 +231,7 @@ int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight, 
         .step_h = 1,
         .step_w = 1,
         .result_width = d->ow,
-        .bias = bias,
-        .act = act,
+        .finish = *f,
         .weights = {.tile = MR * channels * taps, .row = channels * taps, .depth = 1},
         .left = weight,
         .left_group = rows * channels * taps,

@@ -36,9 +36,15 @@ static vec sum_vector(const tap_list *t, const real *from) {
     return sum;
 }
 
+typedef struct {
+    real scale, bias;
+    nnf_activation act;
+} plane_finish;
+
 /* out (rows, count), from rows `step` apart; nothing is written from `end` on. */
 static void sum_plane(const tap_list *t, int64_t rows, int64_t count, const real *from,
-                      int64_t step, real bias, nnf_activation act, real *out, const real *end) {
+                      int64_t step, const plane_finish *f, real *out, const real *end) {
+    const vec scale = vset1(f->scale), bias = vset1(f->bias);
     const real *source[TOGETHER];
     real *to[TOGETHER];
     const int64_t per_row = ceil_div(count, VL), total = rows * per_row;
@@ -59,34 +65,36 @@ static void sum_plane(const tap_list *t, int64_t rows, int64_t count, const real
         else
             sum_vectors(TOGETHER, t->taps, t, source, sum);
         for (int64_t v = 0; v < vectors; v++)
-            vstore_upto(to[v], activate(sum[v] + vset1(bias), act), end - to[v]);
+            vstore_upto(to[v], activate(sum[v] * scale + bias, f->act), end - to[v]);
     }
 }
 
-int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
-                          nnf_activation act, real *y) {
+int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
+                          const conv_finish *f, real *y) {
     const int64_t m = d->k / d->c, taps = d->kh * d->kw, out = d->oh * d->ow;
     const int64_t planes = d->n * d->c, group = MAX(1, NNF_CHUNK / (m * out));
-    const depthwise_frame f = input_frame(d);
+    const depthwise_frame frame = input_frame(d);
     int64_t *offset = nnf_alloc((size_t)taps * sizeof *offset);
-    if (!offset || is_too_large(&f)) {
+    if (!offset || is_too_large(&frame)) {
         nnf_free(offset);
         return NNF_NO_MEMORY;
     }
-    input_taps(d, &f, offset);
+    input_taps(d, &frame, offset);
     int status = NNF_OK;
     PARALLEL_FOR(task, ceil_div(planes, group), 0.05 * (double)(planes * m * out * (taps + 3)), {
-        real *in = new_frames(&f, 1, 0);
+        real *in = new_frames(&frame, 1, 0);
         if (!in)
             __atomic_store_n(&status, NNF_NO_MEMORY, __ATOMIC_RELAXED);
         for (int64_t p = task * group; in && p < MIN((task + 1) * group, planes); p++) {
-            fill_frame(&f, d->h, d->w, x + p * d->h * d->w, in);
+            fill_frame(&frame, d->h, d->w, x + p * d->h * d->w, in);
             for (int64_t i = 0; i < m; i++) {
                 const int64_t k = p % d->c * m + i;
                 const tap_list list = {taps, offset, weight + k * taps};
+                const plane_finish finish = {f->scale ? f->scale[k] : 1, f->bias ? f->bias[k] : 0,
+                                             f->act};
                 real *plane = y + (p * m + i) * out;
-                sum_plane(&list, d->oh, d->ow, in, d->stride_h * pitch_of(&f), bias ? bias[k] : 0,
-                          act, plane, plane + out);
+                sum_plane(&list, d->oh, d->ow, in, d->stride_h * pitch_of(&frame), &finish, plane,
+                          plane + out);
             }
         }
         nnf_free(in);
@@ -94,6 +102,8 @@ int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight, 
     nnf_free(offset);
     return status;
 }
+
+static const plane_finish as_it_is = {1, 0, NNF_LINEAR};
 
 /* Input gradient: pixel u (counted from the padding's first) meets the taps whose place has its
  * remainder modulo the stride: classes of pixels, each with its own taps in the frames of the m
@@ -153,8 +163,7 @@ static void gradient_row(const nnf_conv *d, const classes *by, const real *weigh
         const int64_t offset = d->pad_w - phase; /* pixels iw = q * stride - offset */
         const int64_t q = offset > 0 ? ceil_div(offset, d->stride_w) : 0;
         const int64_t count = ceil_div(MAX(0, d->w + offset), d->stride_w) - q;
-        sum_plane(&list, 1, count, row + q, 0, 0, NNF_LINEAR, scratch,
-                  scratch + round_up(d->w, VL));
+        sum_plane(&list, 1, count, row + q, 0, &as_it_is, scratch, scratch + round_up(d->w, VL));
         for (int64_t i = 0; i < count; i++)
             to[(q + i) * d->stride_w - offset] = scratch[i];
     }
@@ -166,8 +175,8 @@ static void gradient_plane(const nnf_conv *d, const classes *by, const real *fra
     const real *const end = dx + d->h * d->w;
     if (d->stride_h == 1 && d->stride_w == 1) {
         const tap_list list = class_taps(by, weight, 0);
-        sum_plane(&list, d->h, d->w, frames + d->pad_h * by->f.segment + d->pad_w, by->f.segment, 0,
-                  NNF_LINEAR, dx, end);
+        sum_plane(&list, d->h, d->w, frames + d->pad_h * by->f.segment + d->pad_w, by->f.segment,
+                  &as_it_is, dx, end);
         return;
     }
     for (int64_t ih = 0; ih < d->h; ih++) {

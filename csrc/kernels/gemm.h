@@ -49,11 +49,11 @@ typedef struct {
     const real *bias; /* (width) or NULL */
 } gemm_column;
 
-/* What happens to a tile of sums: accumulate on c, add biases, activate. */
+/* What happens to a tile of sums: accumulate on c, scale, add biases, activate. */
 typedef struct {
     bool accumulate;
-    const real *row_bias; /* (m) or NULL */
-    nnf_activation act;   /* NNF_LINEAR, NNF_RELU or NNF_LEAKY_RELU */
+    const real *row_scale, *row_bias; /* (m) or NULL */
+    nnf_activation act;               /* NNF_LINEAR, NNF_RELU or NNF_LEAKY_RELU */
 } gemm_finish;
 
 /* out[v] (m, width) = a b for each of the vectors of b. */

@@ -24,10 +24,12 @@ VINLINE void sum_tile(int rows, int vectors, const gemm_left *a, int64_t offset,
 
 VINLINE vec finish_vector(vec x, const gemm_finish *f, int64_t row, const real *bias, const real *c,
                           int64_t width) {
-    if (f->row_bias)
-        x += vset1(f->row_bias[row]);
     if (f->accumulate)
         x += vload_or(c, width, vzero());
+    if (f->row_scale)
+        x *= vset1(f->row_scale[row]);
+    if (f->row_bias)
+        x += vset1(f->row_bias[row]);
     if (bias)
         x += vload_or(bias, width, vzero());
     return activate(x, f->act);
@@ -37,7 +39,7 @@ VINLINE vec finish_vector(vec x, const gemm_finish *f, int64_t row, const real *
 VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const gemm_column *out,
                          int64_t ldc) {
     real *const c[NV] = {out[0].c + row * ldc, out[1].c + row * ldc};
-    if (!f->row_bias && !f->accumulate && !out[0].bias && f->act == NNF_LINEAR) {
+    if (!f->row_scale && !f->row_bias && !f->accumulate && !out[0].bias && f->act == NNF_LINEAR) {
         NNF_EACH (i, MR)
             NNF_EACH (v, NV)
                 vstore(c[v] + i * ldc, t->sum[i][v]);

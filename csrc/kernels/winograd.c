@@ -188,8 +188,8 @@ static int convolve(const nnf_conv *d, winograd_images from, winograd_outputs to
     return run(&g);
 }
 
-int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
-                         nnf_activation act, real *y) {
+int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, const conv_finish *f,
+                         real *y) {
     const int64_t channels = d->c / d->groups, rows = d->k / d->groups, taps = d->kh * d->kw;
     int status = NNF_OK;
     for (int64_t group = 0; group < d->groups && status == NNF_OK; group++) {
@@ -205,8 +205,9 @@ int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, c
                                      .ow = d->ow,
                                      .image_stride = d->k * d->oh * d->ow,
                                      .result = y + group * rows * d->oh * d->ow,
-                                     .bias = bias ? bias + group * rows : NULL,
-                                     .act = act};
+                                     .scale = f->scale ? f->scale + group * rows : NULL,
+                                     .bias = f->bias ? f->bias + group * rows : NULL,
+                                     .act = f->act};
         const winograd_kernels kernels = {.weight = weight + group * rows * channels * taps,
                                           .row_stride = channels * taps,
                                           .channel_stride = taps};

@@ -77,12 +77,12 @@ typedef struct {
     int64_t rows, oh, ow, tiles_h, tiles_w;
     int64_t image_stride;
     real *result;
-    const real *bias; /* (rows) or NULL */
+    const real *scale, *bias; /* (rows) or NULL */
     nnf_activation act;
 } winograd_outputs;
 
 /* Takes tiles [first, first + tiles) of rows [row, row + VL), products (36, tiles, VL), back to
- * size x size outputs each, with bias and activation. */
+ * size x size outputs each, scaled, biased and activated. */
 void FN(winograd_output_tiles)(const winograd_outputs *to, int64_t first, int64_t tiles,
                                int64_t row, const real *products, int64_t entry);
 

@@ -1,5 +1,5 @@
 /* winograd_output.c: takes products (36, tiles, VL) in Winograd's domain back to outputs
- * (rows, oh, ow), VL rows at a time, with bias and activation.
+ * (rows, oh, ow), VL rows at a time, scaled, biased and activated.
  *
  * Neighbouring tiles of a row are stored together, as many as fill a vector of pixels.
  */
@@ -38,6 +38,7 @@ VINLINE void store_pixels(int size, int cols, const vec *pixel, int64_t lanes, i
 VINLINE void output_tiles(int size, int count, const winograd_outputs *to, const real *products,
                           int64_t entry, int64_t row, int64_t i, int64_t j, real *y) {
     const int64_t lanes = MIN(VL, to->rows - row);
+    const vec scale = to->scale ? vload_or(to->scale + row, lanes, vzero()) : vset1(1);
     const vec bias = to->bias ? vload_or(to->bias + row, lanes, vzero()) : vzero();
     vec pixel[16 * MAX(1, VL / 4)];
     for (int n = 0; n < count; n++, products += VL) {
@@ -49,7 +50,8 @@ VINLINE void output_tiles(int size, int count, const winograd_outputs *to, const
         else
             output2_2d(sums, out);
         NNF_EACH (k, size * size)
-            pixel[(k / size * count + n) * size + k % size] = activate(out[k] + bias, to->act);
+            pixel[(k / size * count + n) * size + k % size] =
+                activate(out[k] * scale + bias, to->act);
     }
     store_pixels(size, size * count, pixel, lanes, to->oh - size * i, to->ow - size * j,
                  to->oh * to->ow, to->ow, y + row * to->oh * to->ow + size * (i * to->ow + j));

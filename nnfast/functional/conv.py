@@ -19,6 +19,7 @@ def conv2d(
     dilation: IntPair = 1,
     groups: int = 1,
     activation: str | None = None,
+    scale: ArrayLike | None = None,
     algo: str = "auto",
 ) -> Array:
     """Two-dimensional convolution (cross-correlation) of images with zero padding.
@@ -42,6 +43,9 @@ def conv2d(
         ``groups=C`` is a depthwise convolution.
     activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
         Applied last; the slope of "leaky_relu" is 0.01.
+    scale : array_like, shape (O,), optional
+        Each output channel is multiplied by it before the bias is added: with it a batch norm
+        that follows, in inference, costs nothing.
     algo : {"auto", "depthwise", "winograd", "fold", "gemm"}
         "auto" takes the first that pays, the others force an algorithm. "depthwise" needs
         ``groups=C``; "winograd" kernels of 3 x 3 or 5 x 5, stride and dilation 1; "fold" (an
@@ -68,8 +72,10 @@ def conv2d(
     and Koltun, "Multi-scale context aggregation by dilated convolutions", 2016; "winograd": Lavin
     and Gray, "Fast algorithms for convolutional neural networks", 2016.
     """
-    x, weight, bias = many(("x", "weight", "bias"), x, weight, bias)
-    return active().conv2d(x, weight, bias, stride, padding, dilation, groups, activation, algo)
+    names = ("x", "weight", "bias", "scale")
+    x, weight, bias, scale = many(names, x, weight, bias, scale)
+    options = (stride, padding, dilation, groups, activation, scale, algo)
+    return active().conv2d(x, weight, bias, *options)
 
 
 def conv2d_backward(

@@ -108,7 +108,7 @@ class Conv2d(Layer):
         """Do `forward` with this activation, whose backward is the caller's."""
         weight = self.weight.expect()
         bias = None if self.bias is None else self.bias.expect()
-        y = F.conv2d(x, weight, bias, *self._options, activation, self.algo)
+        y = F.conv2d(x, weight, bias, *self._options, activation, algo=self.algo)
         same_dtype(self, y, weight)
         self._saved = (x, None)
         return y

@@ -21,20 +21,24 @@ def conv2d(
     dilation: IntPair = 1,
     groups: int = 1,
     activation: str | None = None,
+    scale: Array | None = None,
     algo: str = "auto",
 ) -> Array:
-    """Return ``activation(weight * x + bias)``.
+    """Return ``activation(scale * (weight * x) + bias)``.
 
-    x: (N, C, H, W), weight: (O, C/groups, KH, KW), bias: (O,), result: (N, O, OH, OW) with
+    x: (N, C, H, W), weight: (O, C/groups, KH, KW), scale, bias: (O,), result: (N, O, OH, OW) with
     OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1. `algo` is checked and has no effect:
     there is one algorithm here.
     """
     groups, window = _check(x, weight, stride, padding, dilation, groups, algo)
     _checks.choice("activation", activation, ACTIVATIONS)
+    _checks.vector("scale", scale, weight.shape[0], like=x)
     _checks.vector("bias", bias, weight.shape[0], like=x)
     col = _unfolded(x, groups, window)  # (G, N*OH*OW, C/G*KH*KW)
     kernels = weight.reshape(groups, weight.shape[0] // groups, col.shape[2])
     rows = col @ kernels.transpose(0, 2, 1)  # (G, N*OH*OW, O/G)
+    if scale is not None:
+        rows *= scale.reshape(groups, 1, -1)
     if bias is not None:
         rows += bias.reshape(groups, 1, -1)
     y = apply(rows, activation).reshape(groups, x.shape[0], *window[-1], kernels.shape[1])
