@@ -31,6 +31,9 @@ BACKWARD: dict[str, Callable[..., Any]] = {
     "cross_entropy": lambda dy, y, x, target: F.cross_entropy_backward(x, target, y[1]),
     "mse_loss": lambda dy, y, x, target: F.mse_loss_backward(x, target),
     "linear": lambda dy, y, x, weight, bias: F.linear_backward(dy, x, weight),
+    "self_attention": lambda dy, y, qkv, heads: F.self_attention_backward(
+        dy, qkv, y[0], y[1], heads
+    ),
 }
 
 

@@ -18,6 +18,14 @@ from bench.rows import BOTH, FORWARD, STEP, Row
 
 Call = Callable[[], Any]
 
+
+def self_attention(qkv: Any, heads: int) -> Any:
+    """Split a projection into heads, attend, and put them side by side again."""
+    n, t, width = qkv.shape
+    q, k, v = qkv.view(n, t, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, width // 3)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "conv2d": F.conv2d,
     "im2col": lambda x, **window: F.unfold(x, **window),
@@ -36,6 +44,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "cross_entropy": F.cross_entropy,
     "mse_loss": F.mse_loss,
     "linear": F.linear,
+    "self_attention": self_attention,
     "gemm": lambda a, b: a @ b,
     "reduce_sum": lambda x, axis=None: x.sum(axis),
     "reduce_mean": lambda x, axis=None: x.mean(axis),

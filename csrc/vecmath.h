@@ -16,6 +16,7 @@
 #define ROUNDER       12582912.0f /* 1.5 * 2^23: adding it rounds to an integer, in the low bits */
 #define EXP_LOW       -104.0f     /* e^x rounds to 0 from here down */
 #define EXP_HIGH      89.0f       /* and to infinity from here up */
+#define WEIGHT_LOW    -86.5f      /* down to here e^x is a normal number, its last step too */
 #define LN2_HIGH      0.69287109375f /* few enough bits that any exponent times it is exact */
 #define LN2_LOW       2.7608680994530941723e-4f
 #define TANH_ONE      20.0f /* tanh(x) rounds to 1 from half of it */
@@ -40,6 +41,7 @@ static const real log_poly[] = {
 #define ROUNDER       6755399441055744.0
 #define EXP_LOW       -746.0
 #define EXP_HIGH      710.0
+#define WEIGHT_LOW    -708.0
 #define LN2_HIGH      0x1.62e42feep-1
 #define LN2_LOW       1.908214929270587816144266e-10
 #define TANH_ONE      40.0
@@ -92,6 +94,14 @@ VINLINE vec vexp(vec x) {
     /* 2^n in two factors: n itself may lie outside the normal range. */
     const vec half = vfma(rounded - ROUNDER, vset1((real)0.5), vset1(ROUNDER));
     return (1 + p) * vpow2(half) * vpow2(rounded - (half - ROUNDER));
+}
+
+/* e^x for x < 88 (709), at two thirds of the cost; 0 instead of results that are denormal or nearly
+ * so. For the weights of a softmax, whose largest is 1; 1.08 / 1.11 ulp */
+VINLINE vec vexp_weight(vec x) {
+    vec rounded;
+    const vec p = vexp_reduced(x, &rounded), scale = vpow2(rounded);
+    return (vec)((ivec)vfma(p, scale, scale) & ~(x < WEIGHT_LOW));
 }
 
 /* tanh x = (e^2|x| - 1) / (e^2|x| + 1) with the sign of x; 2.54 / 2.71 ulp */

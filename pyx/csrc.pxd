@@ -30,6 +30,13 @@ cdef extern from "nnfast.h" nogil:
         int64_t oh, ow
         int64_t stride_h, stride_w, pad_h, pad_w
 
+    ctypedef struct nnf_attention_dims:
+        int64_t n, heads, tq, tk, d, dv
+        int64_t ldq, ldk, ldv
+        int causal
+        double scale
+        int64_t mask_n, mask_head, mask_q, mask_k
+
     const char *nnf_isa()
     int nnf_isa_count()
     const char *nnf_isa_name(int index)
@@ -145,3 +152,10 @@ cdef extern from "nnfast.h" nogil:
                         void *y)
     int nnf_reduce_max(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
                        void *y)
+
+    int nnf_attention(nnf_dtype dtype, const nnf_attention_dims *a, const void *q, const void *k,
+                      const void *v, const uint8_t *keep, const void *bias, void *y, void *lse)
+    int nnf_attention_backward(nnf_dtype dtype, const nnf_attention_dims *a, const void *dy,
+                               const void *q, const void *k, const void *v, const uint8_t *keep,
+                               const void *bias, const void *y, const void *lse, void *dq,
+                               void *dk, void *dv)

@@ -58,6 +58,20 @@ class Gemm(NamedTuple):
         return "x".join(map(str, self))
 
 
+class Attention(NamedTuple):
+    """Attention of q (N, Tq, heads * d) to k (N, Tk, heads * d) and v (N, Tk, heads * dv)."""
+
+    n: int
+    heads: int
+    tq: int
+    tk: int
+    d: int
+    dv: int
+
+    def __str__(self) -> str:
+        return "x".join(map(str, self))
+
+
 def _text(value: Any) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
@@ -159,6 +173,22 @@ GEMM = [
     Gemm(3, 4, 0),
 ]
 
+ATTENTION = [
+    Attention(1, 1, 1, 1, 1, 1),
+    Attention(2, 3, 5, 7, 3, 4),
+    Attention(3, 2, 20, 20, 16, 16),
+    Attention(2, 2, 33, 17, 8, 5),
+    Attention(1, 2, 1, 50, 6, 9),  # one query
+    Attention(2, 1, 50, 1, 7, 3),  # one key
+    Attention(2, 1, 129, 257, 16, 16),  # several blocks of queries, and of keys
+    Attention(1, 2, 300, 300, 33, 20),
+    Attention(1, 1, 70, 1100, 8, 8),  # keys in several parts
+    Attention(1, 2, 600, 520, 5, 40),
+    Attention(0, 2, 3, 4, 5, 6),
+    Attention(2, 2, 0, 4, 5, 6),
+    Attention(2, 2, 3, 0, 5, 6),  # no keys
+]
+
 REDUCE: list[tuple[tuple[int, ...], int | tuple[int, ...] | None]] = [
     ((), None),
     ((1,), 0),
@@ -204,6 +234,11 @@ def _fold(n: int, c: int, h: int, k: int, padding: int) -> dict[str, Bench]:
 def _linear(n: int, inputs: int, outputs: int) -> Bench:
     shapes = {"x": (n, inputs), "weight": (outputs, inputs), "bias": (outputs,)}
     return Bench("linear", shapes)
+
+
+def _attention(n: int, heads: int, t: int, d: int) -> dict[str, Bench]:
+    arguments = {"qkv": (n, t, 3 * heads * d), "heads": heads}
+    return {f"attention {n}x{heads}x{t}x{d}": Bench("self_attention", arguments)}
 
 
 def _update(function: str, *state: str, **options: Any) -> Bench:
@@ -257,6 +292,8 @@ BENCH = {
     "GEMM 512": Bench("gemm", {"a": (512, 512), "b": (512, 512)}),
     "GEMM 1024": Bench("gemm", {"a": (1024, 1024), "b": (1024, 1024)}),
     "GEMM 2048": Bench("gemm", {"a": (2048, 2048), "b": (2048, 2048)}),
+    **_attention(16, 8, 128, 32),
+    **_attention(4, 8, 512, 64),
     "SGD": _update("sgd_update", lr=0.01),
     "momentum": _update("momentum_update", "velocity", lr=0.01),
     "AdaGrad": _update("adagrad_update", "sum_sq", lr=0.01),

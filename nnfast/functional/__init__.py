@@ -20,6 +20,12 @@ from .activation import (
     tanh,
     tanh_backward,
 )
+from .attention import (
+    attention,
+    attention_backward,
+    self_attention,
+    self_attention_backward,
+)
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
 from .linear import gemm, linear, linear_backward
@@ -50,6 +56,8 @@ __all__ = [
     "adagrad_update",
     "adam_update",
     "adamw_update",
+    "attention",
+    "attention_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -83,6 +91,8 @@ __all__ = [
     "relu",
     "relu_backward",
     "rmsprop_update",
+    "self_attention",
+    "self_attention_backward",
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",

@@ -16,6 +16,12 @@ from .activation import (
     tanh,
     tanh_backward,
 )
+from .attention import (
+    attention,
+    attention_backward,
+    self_attention,
+    self_attention_backward,
+)
 from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
@@ -47,6 +53,8 @@ __all__ = [
     "adagrad_update",
     "adam_update",
     "adamw_update",
+    "attention",
+    "attention_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -80,6 +88,8 @@ __all__ = [
     "relu",
     "relu_backward",
     "rmsprop_update",
+    "self_attention",
+    "self_attention_backward",
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",
