@@ -40,6 +40,8 @@ class Row(NamedTuple):
                 arguments[name] = np.zeros(value, dtype)
             elif name == "target" and self.function == "cross_entropy":
                 arguments[name] = rng.integers(0, arguments["x"].shape[1], value)
+            elif name == "indices":
+                arguments[name] = rng.integers(0, self.arguments["weight"][0], value)
             elif name in RANDOM:
                 arguments[name] = rng.standard_normal(value).astype(dtype)
         return arguments

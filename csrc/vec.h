@@ -258,6 +258,15 @@ VINLINE void vtranspose(vec v[VL]) {
     }
 }
 
+/* Lane i of the result is the sum of the lanes of v[i]; v is overwritten. */
+VINLINE vec vsum_each(vec v[VL]) {
+    vtranspose(v);
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            v[i] += v[i + half];
+    return v[0];
+}
+
 /* For random numbers: integers of fixed width, the product of the low halves of 64-bit lanes, and
  * the four 32-bit integers of each 128 bits in reverse order. */
 typedef uint64_t u64vec __attribute__((vector_size(VBYTES)));

@@ -82,3 +82,38 @@ def tanh(x):
 def tanh_backward(dy, y):
     """Return dy * (1 - y * y)."""
     return binary(nnf_tanh_backward, dy, y, "y")
+
+
+cdef int tanh_form(object approximate) except -1:
+    """Whether GELU is to take its tanh form."""
+    if not isinstance(approximate, str):
+        raise TypeError(f"approximate must be 'none' or 'tanh', got {describe(approximate)}")
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
+    return approximate == "tanh"
+
+
+def gelu(x, approximate="none"):
+    """Return x times the normal distribution function of x, or its tanh form."""
+    check_array(x, "x")
+    cdef int form = tanh_form(approximate)
+    cdef cnp.ndarray y = new_like(x)
+    cdef int64_t n = cnp.PyArray_SIZE(y)
+    cdef PyThreadState *gil = release_gil(<double>n)
+    cdef int status = nnf_gelu(dtype_of(y), n, form, data_of(x), data_of(y))
+    retake_gil(gil, status)
+    return y
+
+
+def gelu_backward(dy, x, approximate="none"):
+    """Return dy times the derivative of gelu at x."""
+    check_array(dy, "dy")
+    check_like(x, "x", dy, "dy")
+    cdef int form = tanh_form(approximate)
+    cdef cnp.ndarray dx = new_like(dy)
+    cdef int64_t n = cnp.PyArray_SIZE(dx)
+    cdef PyThreadState *gil = release_gil(<double>n)
+    cdef int status = nnf_gelu_backward(dtype_of(dx), n, form, data_of(dy), data_of(x),
+                                        data_of(dx))
+    retake_gil(gil, status)
+    return dx

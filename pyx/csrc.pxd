@@ -63,6 +63,10 @@ cdef extern from "nnfast.h" nogil:
     int nnf_tanh(nnf_dtype dtype, int64_t n, const void *x, void *y)
     int nnf_tanh_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *y, void *dx)
 
+    int nnf_gelu(nnf_dtype dtype, int64_t n, int tanh_form, const void *x, void *y)
+    int nnf_gelu_backward(nnf_dtype dtype, int64_t n, int tanh_form, const void *dy,
+                          const void *x, void *dx)
+
     int nnf_softmax(nnf_dtype dtype, int64_t rows, int64_t cols, const void *x, void *y)
     int nnf_softmax_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *dy,
                              const void *y, void *dx)
@@ -145,6 +149,20 @@ cdef extern from "nnfast.h" nogil:
     int nnf_batch_norm_backward(nnf_dtype dtype, int64_t n, int64_t c, int64_t s, double eps,
                                 const void *dy, const void *x, const void *mean, const void *var,
                                 const void *weight, void *dx, void *dweight, void *dbias)
+
+    int nnf_layer_norm(nnf_dtype dtype, int64_t rows, int64_t cols, double eps, const void *x,
+                       const void *weight, const void *bias, void *y, void *mean, void *rstd)
+    int nnf_layer_norm_backward(nnf_dtype dtype, int64_t rows, int64_t cols, const void *dy,
+                                const void *x, const void *mean, const void *rstd,
+                                const void *weight, void *dx, void *dweight, void *dbias)
+
+    int nnf_embedding(nnf_dtype dtype, int64_t n, int64_t dim, int64_t rows,
+                      const int64_t *indices, const void *weight, void *y)
+    int nnf_embedding_backward(nnf_dtype dtype, int64_t n, int64_t dim, int64_t rows,
+                               const void *dy, const int64_t *indices, void *dweight)
+    int nnf_embedding_backward_rows(nnf_dtype dtype, int64_t n, int64_t dim, int64_t rows,
+                                    const void *dy, const int64_t *indices, int64_t *found,
+                                    int64_t *count, void *values)
 
     int nnf_reduce_sum(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
                        void *y)

@@ -20,6 +20,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
     loss = {"ignore_index": -100, "label_smoothing": 0.1, "reduction": "none"}
     stream = {"p": 0.5, "seed": 1, "offset": 2}
     channels = {"mean": normal(4), "var": np.ones(4), "weight": np.ones(4)}
+    rows = {"mean": normal(2), "rstd": np.ones(2)}
     adam = {"step": 1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, **rate}
     dense = {"x": x, "weight": normal((4, 3)), "activation": "relu"}
 
@@ -48,6 +49,11 @@ def good_calls() -> dict[str, dict[str, Any]]:
         "batch_norm": {"x": image, "weight": np.ones(4), "bias": normal(4), "eps": 1e-5},
         "batch_norm_inference": {"x": image, **channels, "bias": normal(4), "eps": 1e-5},
         "batch_norm_backward": {"dy": image + 1, "x": image, **channels, "eps": 1e-5},
+        "layer_norm": {"x": x, "weight": np.ones(3), "bias": normal(3), "eps": 1e-5},
+        "layer_norm_backward": {"dy": x + 1, "x": x, **rows, "weight": np.ones(3)},
+        "embedding": {"indices": labels, "weight": normal((3, 4))},
+        "embedding_backward": {"dy": x, "indices": labels, "num_embeddings": 3},
+        "embedding_backward_rows": {"dy": x, "indices": labels, "num_embeddings": 3},
         "cross_entropy": {"x": x, "target": labels, "sample_weight": np.ones(2), **loss},
         "cross_entropy_backward": {
             "x": x,
@@ -85,6 +91,8 @@ def good_calls() -> dict[str, dict[str, Any]]:
         extra = {"axis": 1} if "softmax" in name else extra
         calls[name] = {"x": x, **extra}
         calls[name + "_backward"] = {"dy": x + 1, saved: x, **extra}
+    calls["gelu"] = {"x": x, "approximate": "tanh"}
+    calls["gelu_backward"] = {"dy": x + 1, "x": x, "approximate": "none"}
     for name in ("reduce_sum", "reduce_mean", "reduce_max"):
         calls[name] = {"x": x, "axis": 1}
     return calls
@@ -99,13 +107,16 @@ ANY_WIDTH = {  # arrays whose last axis may have any length
     ("batch_norm", "x"),
     ("batch_norm_inference", "x"),
     ("cross_entropy", "x"),
+    ("embedding", "weight"),
+    ("embedding_backward", "dy"),
+    ("embedding_backward_rows", "dy"),
     ("cross_entropy_backward", "x"),
 }
 INTEGERS = {"stride": 1, "padding": 0, "dilation": 1, "kernel_size": 1, "groups": 1, "step": 1}
-INTEGERS["heads"] = 1
+INTEGERS |= {"num_embeddings": 0, "heads": 1}
 NOT_NEGATIVE = {"lr", "weight_decay", "momentum", "eps"}
 FRACTIONS = {"p", "beta1", "beta2", "alpha", "rho", "label_smoothing"}
-CHOICES = {"activation", "algo", "reduction"}
+CHOICES = {"activation", "algo", "reduction", "approximate"}
 STREAMS = {"seed", "offset"}
 
 
@@ -119,7 +130,7 @@ def bad_values(function: str, name: str, value: Any) -> list[tuple[Any, type[Exc
         rows += [(1.0, TypeError), ("1", TypeError), (1j, TypeError), (True, TypeError)]
         if not (name == "stride" and "pool" in function):
             rows.append((None, TypeError))
-        if name not in ("groups", "step", "heads"):
+        if name not in ("groups", "step", "num_embeddings", "heads"):
             rows += [((1,), ValueError), ((1, 1, 1), ValueError), ((1, least - 1), ValueError)]
             rows += [((1.5, 1), TypeError), (np.array([1, 1]), TypeError)]
         return rows
@@ -165,7 +176,7 @@ def _bad_arrays(function: str, name: str, value: Any) -> list[tuple[Any, type[Ex
             (np.repeat(value, 2, 1)[:, ::2], ValueError),
         ]
         rows += [(np.broadcast_to(value[0], value.shape), ValueError), (_frozen(value), ValueError)]
-    if name not in OPTIONAL and not (name == "weight" and "batch_norm" in function):
+    if name not in OPTIONAL and not (name == "weight" and "_norm" in function):
         rows.append((None, TypeError))
     one_array = sum(isinstance(v, np.ndarray) for v in good_calls()[function].values()) == 1
     if not one_array or value.ndim == 4:

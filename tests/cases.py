@@ -136,6 +136,34 @@ NORM = [
     (2, 0, 3, 3),  # no channels
 ]
 
+LAYER_NORM = [
+    (1, 1),
+    (9,),
+    (7, 5),
+    (3, 8),
+    (40, 33),
+    (2, 3, 4, 6),
+    (17, 256),
+    (5, 1000),
+    (3, 5001),
+    (0, 4),
+    (2, 0, 3),
+]
+
+# Indices (any shape), rows and columns of the table.
+EMBEDDING: list[tuple[tuple[int, ...], int, int]] = [
+    ((), 1, 1),
+    ((3,), 5, 4),
+    ((4, 6), 7, 33),
+    ((2, 3, 4), 300, 1),
+    ((20, 35), 10000, 9),
+    ((2000,), 3, 17),
+    ((500,), 70000, 2),  # indices of three bytes
+    ((0,), 4, 5),
+    ((3, 0), 0, 5),
+    ((3,), 5, 0),
+]
+
 SOFTMAX = [(1, 1), (3, 7), (64, 10), (5, 33), (2, 1000), (17,), (2, 3, 5), (0, 10), (4, 0)]
 
 ELEMENTWISE = [
@@ -231,6 +259,10 @@ def _fold(n: int, c: int, h: int, k: int, padding: int) -> dict[str, Bench]:
     }
 
 
+def _layer_norm(rows: int, cols: int) -> Bench:
+    return Bench("layer_norm", {"x": (rows, cols), "weight": (cols,), "bias": (cols,)})
+
+
 def _linear(n: int, inputs: int, outputs: int) -> Bench:
     shapes = {"x": (n, inputs), "weight": (outputs, inputs), "bias": (outputs,)}
     return Bench("linear", shapes)
@@ -269,12 +301,17 @@ BENCH = {
     "global average pool": Bench("global_avg_pool2d", {"x": IMAGES}),
     "batch norm": Bench("batch_norm", {"x": IMAGES, "weight": (64,), "bias": (64,)}),
     "batch norm 100x100": Bench("batch_norm", {"x": (100, 100), "weight": (100,), "bias": (100,)}),
+    "layer norm 4096x256": _layer_norm(4096, 256),
+    "layer norm 2048x256": _layer_norm(2048, 256),
+    "embedding 10000x100": Bench("embedding", {"indices": (20, 35), "weight": (10000, 100)}),
     "ReLU": Bench("relu", {"x": IMAGES}),
     "ReLU 100x100": Bench("relu", {"x": (100, 100)}),
     "leaky ReLU": Bench("leaky_relu", {"x": IMAGES}),
     "sigmoid": Bench("sigmoid", {"x": IMAGES}),
     "tanh": Bench("tanh", {"x": IMAGES}),
     "dropout 0.5": Bench("dropout", {"x": IMAGES, "p": 0.5}),
+    "GELU": Bench("gelu", {"x": IMAGES}),
+    "GELU 2048x1024": Bench("gelu", {"x": (2048, 1024)}),
     "softmax 4096x1000": Bench("softmax", {"x": (4096, 1000)}),
     "log-softmax 4096x1000": Bench("log_softmax", {"x": (4096, 1000)}),
     "cross-entropy 4096x1000": Bench("cross_entropy", {"x": (4096, 1000), "target": (4096,)}),

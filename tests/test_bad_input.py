@@ -72,6 +72,9 @@ SPECIAL: list[Row] = [
     ("batch_norm", "x", np.ones((0, 4)), ValueError),
     ("batch_norm", "x", np.ones((2, 4, 6)), ValueError),
     ("batch_norm", "x", np.ones(4), ValueError),
+    ("layer_norm", "x", np.ones((2, 0)), ValueError),
+    ("layer_norm", "x", np.ones(()), ValueError),
+    ("layer_norm_backward", "mean", np.ones((2, 1)), ValueError),
     ("reduce_max", "x", np.ones((2, 0)), ValueError),
     # pooling indices
     ("max_pool2d_backward", "indices", None, TypeError),
@@ -80,6 +83,23 @@ SPECIAL: list[Row] = [
     ("max_pool2d_backward", "indices", [[[[0]]]], TypeError),
     ("max_pool2d_backward", "indices", np.zeros((2, 4, 3, 2), np.uint8), ValueError),
     ("max_pool2d_backward", "indices", np.full((2, 4, 3, 3), 4, np.uint8), ValueError),
+    # indices of a table
+    *(
+        (function, "indices", value, error)
+        for function in ("embedding", "embedding_backward", "embedding_backward_rows")
+        for value, error in (
+            (None, TypeError),
+            (np.array([0.0, 1.0]), TypeError),
+            (np.array([True, False]), TypeError),
+            (np.array([0, 1], object), TypeError),
+            (np.array(["0", "1"]), TypeError),
+            (np.array([0, 3]), ValueError),
+            (np.array([-1, 0]), ValueError),
+            (np.array([0, 2**63], np.uint64), ValueError),
+        )
+    ),
+    ("embedding_backward", "indices", np.array([0]), ValueError),
+    ("embedding_backward_rows", "indices", np.array([[0, 1]]), ValueError),
     # targets
     ("cross_entropy", "target", None, TypeError),
     ("cross_entropy", "target", np.array([0.0, 1.0]), TypeError),

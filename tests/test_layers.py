@@ -31,11 +31,16 @@ LAYERS = {
     "batch-norm-2d": (lambda: nn.BatchNorm2d(4), IMAGE),
     "batch-norm-plain": (lambda: nn.BatchNorm2d(4, affine=False), IMAGE),
     "batch-norm-eval": (lambda: nn.BatchNorm2d(4).eval(), IMAGE),
+    "layer-norm": (lambda: nn.LayerNorm(6), ROWS),
+    "layer-norm-axes": (lambda: nn.LayerNorm((6, 7), bias=False), IMAGE),
+    "layer-norm-plain": (lambda: nn.LayerNorm([4, 6, 7], elementwise_affine=False), IMAGE),
     "relu": (lambda: nn.ReLU(), ROWS),
     "leaky-relu": (lambda: nn.LeakyReLU(0.2), ROWS),
     "leaky-relu-0": (lambda: nn.LeakyReLU(0.0), ROWS),
     "sigmoid": (lambda: nn.Sigmoid(), ROWS),
     "tanh": (lambda: nn.Tanh(), ROWS),
+    "gelu": (lambda: nn.GELU(), ROWS),
+    "gelu-tanh": (lambda: nn.GELU(approximate="tanh"), ROWS),
     "dropout": (lambda: nn.Dropout(0.4, rng=0), ROWS),
     "dropout-eval": (lambda: nn.Dropout(0.4, rng=0).eval(), ROWS),
     "flatten": (lambda: nn.Flatten(), IMAGE),
@@ -141,7 +146,12 @@ def test_reprs():
         "Conv2d(2, 4, (3, 5), padding=1, groups=2)"
     )
     assert repr(nn.MaxPool2d(3, 2)) == "MaxPool2d(3, stride=2)"
+    assert repr(nn.GELU()) == "GELU()" and "tanh" in repr(nn.GELU("tanh"))
     assert repr(nn.BatchNorm1d(3, eps=0.1)) == "BatchNorm1d(3, eps=0.1)"
+    assert repr(nn.LayerNorm(3, eps=0.1, bias=False)) == "LayerNorm(3, eps=0.1, bias=False)"
+    assert repr(nn.LayerNorm((2, 3), elementwise_affine=False)) == (
+        "LayerNorm((2, 3), elementwise_affine=False)"
+    )
     assert repr(nn.Sequential(nn.ReLU())) == "Sequential(\n  (0): ReLU()\n)"
 
 
@@ -173,10 +183,20 @@ def test_reprs():
             ValueError,
             r"x must have shape \(N, 3, H",
         ),
+        (lambda: nn.LayerNorm(0), ValueError, "normalized_shape must be at least 1"),
+        (lambda: nn.LayerNorm((3, 2.5)), TypeError, "normalized_shape must be an integer"),
+        (lambda: nn.LayerNorm(()), ValueError, "normalized_shape must have at least one"),
+        (lambda: nn.LayerNorm(3, eps=-1), ValueError, "eps must be finite, at least 0"),
+        (
+            lambda: nn.LayerNorm((2, 3))(np.ones((4, 3, 2), "f")),
+            ValueError,
+            r"x must have shape \(..., 2, 3\) for LayerNorm, got \(4, 3, 2\)",
+        ),
         (lambda: nn.Dropout(1.0), ValueError, "p must be finite, at least 0 and below 1"),
         (lambda: nn.Dropout(-0.1), ValueError, "p must be finite, at least 0"),
         (lambda: nn.Dropout(float("nan")), ValueError, "p must be finite"),
         (lambda: nn.LeakyReLU(-1), ValueError, "negative_slope must be finite, at least 0"),
+        (lambda: nn.GELU("erf"), ValueError, "approximate must be one of 'none', 'tanh'"),
         (lambda: nn.Softmax(axis=0.5), TypeError, "integer"),
         (lambda: nn.Flatten()(np.float32(1)), ValueError, "x must have at least 1 dimension"),
         (lambda: nn.Sequential(nn.ReLU), TypeError, "layer must be an nnfast Layer, got type"),
@@ -189,7 +209,9 @@ def test_errors(call, error, message):
         call()
 
 
-@pytest.mark.parametrize("name", ["linear", "conv", "batch-norm-1d", "batch-norm-eval"])
+@pytest.mark.parametrize(
+    "name", ["linear", "conv", "batch-norm-1d", "batch-norm-eval", "layer-norm"]
+)
 def test_a_float64_input_does_not_turn_a_float32_layer_into_float64(name, backend):
     layer, x = build(name)
     with pytest.raises(TypeError, match="x must be float32, as the weights of"):

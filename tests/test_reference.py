@@ -22,6 +22,13 @@ def test_activation_gradient(name: str) -> None:
     assert_gradient(backward(dy, saved), forward, x, dy)
 
 
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_gradient(approximate: str) -> None:
+    x, dy = distinct((3, 31)), normal((3, 31), seed=1)
+    dx = ref.gelu_backward(dy, x, approximate)
+    assert_gradient(dx, lambda x: ref.gelu(x, approximate), x, dy)
+
+
 @pytest.mark.parametrize("activation", [None, "relu", "leaky_relu", "sigmoid", "tanh"])
 def test_linear_gradient(activation: str | None) -> None:
     x, weight, bias = normal((4, 5)), normal((3, 5), seed=1), normal(3, seed=2)
@@ -87,6 +94,26 @@ def test_batch_norm_gradient(shape: tuple[int, ...]) -> None:
     assert_gradient(dweight, lambda w: ref.batch_norm(x, w, bias)[0], weight, dy)
     assert_gradient(dbias, lambda b: ref.batch_norm(x, weight, b)[0], bias, dy)
     np.testing.assert_allclose(ref.batch_norm_inference(x, mean, var, weight, bias), y, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [shape for shape in cases.LAYER_NORM if 1 < np.prod(shape) < 500])
+def test_layer_norm_gradient(shape: tuple[int, ...]) -> None:
+    x, weight, bias = normal(shape), normal(shape[-1], seed=1), normal(shape[-1], seed=2)
+    _, mean, rstd = ref.layer_norm(x, weight, bias)
+    dy = normal(shape, seed=3)
+    dx, dweight, dbias = ref.layer_norm_backward(dy, x, mean, rstd, weight)
+    assert_gradient(dx, lambda x: ref.layer_norm(x, weight, bias)[0], x, dy, 1e-6)
+    assert_gradient(dweight, lambda w: ref.layer_norm(x, w, bias)[0], weight, dy)
+    assert_gradient(dbias, lambda b: ref.layer_norm(x, weight, b)[0], bias, dy)
+
+
+def test_embedding_gradient() -> None:
+    indices, weight, dy = np.array([[3, 0], [3, 3]]), normal((5, 3)), normal((2, 2, 3), seed=1)
+    dweight = ref.embedding_backward(dy, indices, 5)
+    assert_gradient(dweight, lambda w: ref.embedding(indices, w), weight, dy)
+    rows, values = ref.embedding_backward_rows(dy, indices, 5)
+    assert rows.tolist() == [0, 3]
+    np.testing.assert_array_equal(values, dweight[rows])
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])

@@ -36,6 +36,17 @@ def test_activations_at_the_ends(name: str, expected: list[float], dtype: type) 
     np.testing.assert_allclose(y, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_at_the_ends(approximate: str, dtype: type) -> None:
+    x = np.array([-INF, -1e30, 0, 1e30, INF, NAN], dtype)
+    expected = np.array([0, 0, 0, 1e30, INF, NAN], dtype)
+    np.testing.assert_array_equal(ref.gelu(x, approximate), expected)
+    dx = ref.gelu_backward(np.full_like(x, 2), x, approximate)
+    np.testing.assert_array_equal(dx, [0, 0, 1, 2, 2, NAN])
+    assert ref.gelu(x, approximate).dtype == dx.dtype == dtype
+
+
 def test_rectifiers_pass_gradients_through_nan() -> None:
     dy, x = np.array([1.0, 2.0, 3.0]), np.array([NAN, 0.0, 1.0])
     assert ref.relu_backward(dy, x).tolist() == [1, 0, 3]
@@ -116,7 +127,7 @@ def test_dtype_in_is_dtype_out(name: str, dtype: type) -> None:
     result = getattr(ref, name)(**arguments)
     results = result if isinstance(result, tuple) else (result,)
     for array in results:
-        assert array is None or array.dtype in (dtype, np.uint8)
+        assert array is None or array.dtype in (dtype, np.uint8, np.int64)  # or positions
         assert not isinstance(array, np.ndarray) or array.flags.c_contiguous
     if not name.endswith("_update"):
         for key, value in arguments.items():

@@ -99,6 +99,40 @@ def test_attention(masked: type | None, causal: bool) -> None:
         assert_equal(ours, tensor.grad)
 
 
+@pytest.mark.parametrize("shape", [shape for shape in cases.LAYER_NORM if shape[-1] > 1])
+def test_layer_norm(shape: tuple[int, ...]) -> None:
+    x, weight, bias = normal(shape), normal(shape[-1], seed=1), normal(shape[-1], seed=2)
+    inputs = tensors(x, weight, bias)
+    y, mean, rstd = ref.layer_norm(x, weight, bias)
+    theirs = F.layer_norm(inputs[0], shape[-1:], *inputs[1:])
+    assert_equal(y, theirs)
+    dy = normal(shape, seed=3)
+    theirs.backward(torch.tensor(dy))
+    ours = ref.layer_norm_backward(dy, x, mean, rstd, weight)
+    for gradient, tensor in zip(ours, inputs, strict=True):
+        assert_equal(gradient, tensor.grad)
+
+
+def test_embedding() -> None:
+    indices, weight = np.random.default_rng(0).integers(0, 9, (4, 7)), normal((9, 5))
+    (table,) = tensors(weight)
+    theirs = F.embedding(torch.tensor(indices), table)
+    assert_equal(ref.embedding(indices, weight), theirs)
+    dy = normal((4, 7, 5), seed=1)
+    theirs.backward(torch.tensor(dy))
+    assert_equal(ref.embedding_backward(dy, indices, 9), table.grad)
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu(approximate: str) -> None:
+    x, dy = 3 * normal((20, 7)), normal((20, 7), seed=1)
+    (input_,) = tensors(x)
+    theirs = F.gelu(input_, approximate=approximate)
+    assert_equal(ref.gelu(x, approximate), theirs)
+    theirs.backward(torch.tensor(dy))
+    assert_equal(ref.gelu_backward(dy, x, approximate), input_.grad)
+
+
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

@@ -1,4 +1,4 @@
-"""The vector exp, log, tanh and logistic function, in units in the last place, and at the edges.
+"""The vector exp, exp2, log, tanh and logistic function, in units in the last place; the edges.
 
 They are reached through kernels that add nothing to them, and held against long double.
 """
@@ -127,6 +127,18 @@ def test_sigmoid(dtype: type) -> None:
     low = RANGE[dtype][0]
     for x in (spread(dtype, low, -low), spread(dtype, -3, 3), all_exponents(dtype)):
         assert ulps(core.sigmoid(x), sigmoid_exact(wide(x))) <= SIGMOID
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+def test_exp2_of_products(dtype: type) -> None:
+    """GELU's tanh form is x e / (1 + e) with e = 2^-t, t a product whose rounding e magnifies."""
+    x = spread(dtype, -9, 0)
+    wide_x = wide(x)
+    root = 2 * np.sqrt(2 / np.longdouble("3.14159265358979323846"))
+    t = -root * (wide_x + np.longdouble("0.044715") * wide_x**3)
+    exact = wide_x * np.exp(-t) / (1 + np.exp(-t))
+    error = np.abs(core.gelu(x, "tanh") - exact) / np.spacing(np.abs(exact.astype(dtype)))
+    assert np.all(error <= 5 + 3.5 * t)
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)

@@ -14,6 +14,7 @@ X = normal((500, 401))
 DY = normal((500, 401), seed=1)
 FLOATS = X.astype(np.float32)
 LABELS = np.arange(500) % 401
+ROWS = np.arange(3000) * 7 % 500
 IMAGE = normal((6, 8, 30, 31), np.float32)
 WEIGHT = normal((12, 8, 3, 3), np.float32, seed=2)
 WINDOW = (3, 1, 1)
@@ -33,6 +34,10 @@ def pooled() -> tuple[Array, Array]:
 
 def normed() -> tuple[Array, Array, Array]:
     return core.batch_norm(IMAGE)
+
+
+def rows_normed() -> tuple[Array, Array, Array]:
+    return core.layer_norm(X)
 
 
 def lse() -> Array:
@@ -57,6 +62,8 @@ CALLS: dict[str, Callable[[], Any]] = {
     "sigmoid_backward": lambda: core.sigmoid_backward(DY, X),
     "tanh": lambda: core.tanh(X),
     "tanh_backward": lambda: core.tanh_backward(DY, X),
+    "gelu": lambda: (core.gelu(FLOATS), core.gelu(X, "tanh")),
+    "gelu_backward": lambda: (core.gelu_backward(DY, X), core.gelu_backward(DY, X, "tanh")),
     "softmax": lambda: (core.softmax(FLOATS), core.softmax(X.reshape(1, -1))),
     "softmax_backward": lambda: (
         core.softmax_backward(DY, X),
@@ -103,6 +110,11 @@ CALLS: dict[str, Callable[[], Any]] = {
     "batch_norm": normed,
     "batch_norm_inference": lambda: core.batch_norm_inference(IMAGE, *normed()[1:]),
     "batch_norm_backward": lambda: core.batch_norm_backward(IMAGE, IMAGE, *normed()[1:]),
+    "layer_norm": lambda: (*rows_normed(), *core.layer_norm(FLOATS.reshape(5, -1))),
+    "layer_norm_backward": lambda: core.layer_norm_backward(DY, X, *rows_normed()[1:]),
+    "embedding": lambda: core.embedding(ROWS, X),
+    "embedding_backward": lambda: core.embedding_backward(DY, LABELS % 7, 1000),
+    "embedding_backward_rows": lambda: core.embedding_backward_rows(DY, LABELS % 300, 1000),
     "reduce_sum": lambda: (core.reduce_sum(FLOATS), core.reduce_sum(X, 0), core.reduce_sum(X, 1)),
     "reduce_mean": lambda: (core.reduce_mean(FLOATS), core.reduce_mean(X, 0)),
     "reduce_max": lambda: (core.reduce_max(FLOATS), core.reduce_max(X, 1)),

@@ -28,6 +28,9 @@ from .attention import (
 )
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
+from .embedding import embedding, embedding_backward, embedding_backward_rows
+from .gelu import gelu, gelu_backward
+from .layernorm import layer_norm, layer_norm_backward
 from .linear import gemm, linear, linear_backward
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
 from .norm import batch_norm, batch_norm_backward, batch_norm_inference
@@ -70,10 +73,17 @@ __all__ = [
     "cross_entropy_backward",
     "dropout",
     "dropout_backward",
+    "embedding",
+    "embedding_backward",
+    "embedding_backward_rows",
+    "gelu",
+    "gelu_backward",
     "gemm",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
     "im2col",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",

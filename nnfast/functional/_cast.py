@@ -84,6 +84,18 @@ def mask_of(value: Any, x: Any) -> Array | None:
     return np.require(mask, dtype, ["C", "A"])
 
 
+def indices_of(name: str, value: Any) -> Array:
+    """Return indices, an array of any integer dtype, as contiguous int64."""
+    if type(value) is ndarray and value.dtype is INT64 and value.flags.carray:
+        return value
+    array = _as_array(name, value)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers, got {array.dtype}")
+    if array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(INT64).max:
+        raise ValueError(f"{name} must fit 64 bits with a sign, got {array.max()}")
+    return np.require(array, INT64, ["C", "A"])
+
+
 def contiguous(value: Any) -> Any:
     """Return an array that is no floating-point argument in contiguous form; others as they are."""
     return np.require(value, None, ["C", "A"]) if isinstance(value, np.ndarray) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnfast import functional as F
 from nnfast.layers.base import Layer
-from nnfast.layers.checks import number
+from nnfast.layers.checks import number, one_of
 from nnfast.layers.parameter import Array
 
 
@@ -86,3 +86,29 @@ class Tanh(Layer):
         """Return dout * (1 - y**2)."""
         y = self._take()
         return F.tanh_backward(dout, y) if needs_dx else None
+
+
+class GELU(Layer):
+    """``x * Phi(x)``, Phi being the normal distribution function. Hendrycks & Gimpel, 2016.
+
+    Parameters
+    ----------
+    approximate : {"none", "tanh"}
+        "tanh" takes the form of Phi that some published models were trained with.
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        self.approximate = one_of("approximate", approximate, ("none", "tanh"))
+
+    def forward(self, x: Array) -> Array:
+        """Map any shape to the same shape."""
+        self._saved = x
+        return F.gelu(x, self.approximate)
+
+    def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
+        """Return dout * (Phi(x) + x * Phi'(x))."""
+        x = self._take()
+        return F.gelu_backward(dout, x, self.approximate) if needs_dx else None
+
+    def _describe(self) -> str:
+        return "" if self.approximate == "none" else f"approximate={self.approximate!r}"

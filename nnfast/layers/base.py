@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nnfast import init
 from nnfast.layers.parameter import Array, Parameter
+from nnfast.layers.rowgradient import RowGradient
 from nnfast.layers.state import LoadResult, load
 
 L = TypeVar("L", bound="Layer")
@@ -106,7 +107,7 @@ class Layer(Step):
         return {name: p.data for name, p in self.named_parameters()}
 
     @property
-    def grads(self) -> dict[str, Array | None]:
+    def grads(self) -> dict[str, Array | RowGradient | None]:
         """The gradients by dotted name; None where there is none yet."""
         return {name: p.grad for name, p in self.named_parameters()}
 

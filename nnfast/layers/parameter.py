@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnfast import init
+from nnfast.layers.rowgradient import RowGradient
 
 Array = npt.NDArray[Any]
 
@@ -28,10 +29,11 @@ class Parameter:
     ----------
     data : ndarray
         The weights; drawn on first access if the parameter was made by `Parameter.drawn`.
-    grad : ndarray or None
+    grad : ndarray, RowGradient or None
         The gradient of the **latest** forward pass; None before the first backward. A new pass
         overwrites it, there is nothing to reset between steps. Only where several layers share one
-        parameter are their gradients added up, within that pass.
+        parameter are their gradients added up, within that pass. It is a `RowGradient` where a
+        layer was asked for sparse gradients.
     """
 
     __slots__ = ("_draw", "_form", "_in_pass", "data", "grad", "name", "requires_grad")
@@ -43,7 +45,7 @@ class Parameter:
             got = getattr(data, "dtype", type(data).__name__)
             raise TypeError(f"data must be an array of float32 or float64, got {got}")
         self.data = data
-        self.grad: Array | None = None
+        self.grad: Array | RowGradient | None = None
         self.requires_grad = requires_grad
         self.name = name
         self._in_pass = False  # has the latest forward pass stored its gradient already?
@@ -114,7 +116,7 @@ class Parameter:
         self._in_pass = False
         return self.data
 
-    def collect(self, grad: Array) -> None:
+    def collect(self, grad: Array | RowGradient) -> None:
         """Store the gradient of the pass; added if another layer of this pass has stored one.
 
         Raises
@@ -132,7 +134,8 @@ class Parameter:
                 f"gradient of {self.name} must be {data.dtype}, got {grad.dtype}; "
                 f"give backward a {data.dtype} dout"
             )
-        grad = np.asarray(grad)
+        if not isinstance(grad, RowGradient):
+            grad = np.asarray(grad)
         self.grad = self.grad + grad if self._in_pass and self.grad is not None else grad
         self._in_pass = True
 

@@ -39,6 +39,10 @@ class AdaGrad(Optimizer):
         self.weight_decay: float
         super().__init__(params, lr=lr, eps=eps, weight_decay=weight_decay)
 
+    @property
+    def _rests_at_zero(self) -> bool:
+        return not self.weight_decay and self.eps > 0  # 0 / 0 where there was no gradient yet
+
     def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
         F.adagrad_update(data, grad, state[0], self.lr, self.eps, self.weight_decay)
 

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnfast import functional as F
 from nnfast.layers.checks import integer, number
 from nnfast.layers.parameter import Array, Parameter
+from nnfast.layers.rowgradient import RowGradient
 
 
 class Optimizer:
@@ -57,7 +59,28 @@ class Optimizer:
             if state is None or len(state) != len(self.slots):
                 self._state[i] = state = tuple(np.zeros_like(p.data) for _ in self.slots)
             self._steps[i] += 1
-            self._update(p.data, p.grad, state, self._steps[i])
+            if isinstance(p.grad, RowGradient):
+                self._update_rows(p.data, p.grad, state, self._steps[i])
+            else:
+                self._update(p.data, p.grad, state, self._steps[i])
+
+    @property
+    def _rests_at_zero(self) -> bool:
+        """Whether a gradient of zero changes neither the weights nor the state."""
+        return False
+
+    def _update_rows(
+        self, data: Array, grad: RowGradient, state: tuple[Array, ...], step: int
+    ) -> None:
+        """Do `_update`: of the rows of the gradient alone, if the others would stay as they are."""
+        if not self._rests_at_zero:
+            self._update(data, grad.dense(), state, step)
+            return
+        wholes = (data, *state)
+        parts = tuple(F.embedding(grad.rows, whole) for whole in wholes)
+        self._update(parts[0], grad.values, parts[1:], step)
+        for whole, part in zip(wholes, parts, strict=True):
+            whole[grad.rows] = part
 
     def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
         raise NotImplementedError

@@ -53,6 +53,10 @@ class SGD(Optimizer):
         """The velocity, if there is a momentum."""
         return ("velocity",) if self.momentum else ()
 
+    @property
+    def _rests_at_zero(self) -> bool:
+        return not self.momentum and not self.weight_decay
+
     def _update(self, data: Array, grad: Array, state: tuple[Array, ...], step: int) -> None:
         if state:
             rest = (self.momentum, self.weight_decay, self.nesterov)
