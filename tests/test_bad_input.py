@@ -173,6 +173,11 @@ SPECIAL: list[Row] = [
     ("sigmoid", "x", [1, 2], TypeError),
     ("tanh", "x", 3, TypeError),
     ("linear", "x", object(), TypeError),
+    # leading axes that differ, or no axis at all
+    ("linear", "x", np.array(1.0), ValueError),
+    ("linear_backward", "x", np.ones((2, 1, 3)), ValueError),
+    ("linear_backward", "dy", np.ones((1, 2, 4)), ValueError),
+    ("linear_backward", "y", np.ones((1, 2, 4)), ValueError),
     # an activation whose output is missing
     ("linear_backward", "y", None, ValueError),
 ]

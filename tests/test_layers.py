@@ -12,6 +12,7 @@ IMAGE, ROWS = (3, 4, 6, 7), (5, 6)
 LAYERS = {
     "linear": (lambda: nn.Linear(6, 3, rng=0), ROWS),
     "linear-no-bias": (lambda: nn.Linear(6, 3, bias=False, rng=0), ROWS),
+    "linear-axes": (lambda: nn.Linear(7, 3, activation="tanh", rng=0), IMAGE),
     "linear-relu": (lambda: nn.Linear(6, 3, activation="relu", rng=0), ROWS),
     "linear-tanh": (lambda: nn.Linear(6, 3, activation="tanh", rng=0), ROWS),
     "conv": (lambda: nn.Conv2d(4, 5, 3, rng=0), IMAGE),
