@@ -100,20 +100,28 @@ static inline void rows_to_lanes(int64_t rows, int64_t cols, const real *from, i
         }
 }
 
-/* What the mask adds to the scores of `queries` <= NR queries with `keys` <= KEYS keys, out
- * (keys, NR); rows (NR, KEYS) is scratch. */
+/* What the mask adds to a query's scores with `keys` keys, from element `at` of the mask on. */
+static inline void mask_row(const attention_inputs *head, int64_t at, int64_t keys, real *row) {
+    const int64_t step = head->a->mask_k;
+    const vec nothing = vset1((real)-INFINITY);
+    int64_t j = 0;
+    if (head->bias)
+        for (; j < keys; j++)
+            row[j] = head->bias[at + j * step];
+    else if (step)
+        for (; j + VL <= keys; j += VL)
+            vstore(row + j, vselect(vload_bytes(head->keep + at + j) == 0, nothing, vzero()));
+    for (; j < keys; j++)
+        row[j] = head->keep[at + j * step] ? 0 : (real)-INFINITY;
+}
+
+/* The same for `queries` <= NR queries and `keys` <= KEYS keys, out (keys, NR); rows (NR, KEYS) is
+ * scratch. */
 static inline void mask_panel(const attention_inputs *head, int64_t query, int64_t queries,
                               int64_t key, int64_t keys, real *rows, real *out) {
     const nnf_attention_dims *const a = head->a;
-    for (int64_t i = 0; i < (a->mask_q ? queries : 1); i++) {
-        const int64_t at = (query + i) * a->mask_q + key * a->mask_k;
-        for (int64_t j = 0; j < keys; j++) {
-            const int64_t element = at + j * a->mask_k;
-            rows[i * KEYS + j] = head->bias            ? head->bias[element]
-                                 : head->keep[element] ? 0
-                                                       : (real)-INFINITY;
-        }
-    }
+    for (int64_t i = 0; i < (a->mask_q ? queries : 1); i++)
+        mask_row(head, (query + i) * a->mask_q + key * a->mask_k, keys, rows + i * KEYS);
     if (a->mask_q)
         rows_to_lanes(queries, keys, rows, KEYS, 1, out);
     else
