@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find csrc pyx nnfast CMakeLists.txt pyproject.toml -type f -not -name '*.pyc')
 C_SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/kernels/*.c csrc/kernels/*.h)
-DOCUMENTED := nnfast nnfast.datasets nnfast.runtime nnfast.testing nnfast.backend \
+DOCUMENTED := nnfast nnfast.models nnfast.datasets nnfast.runtime nnfast.testing nnfast.backend \
 	nnfast.reference nnfast.compat
 
 .PHONY: help demo test dev lint format bench docs test-all-pythons clean
@@ -19,7 +19,7 @@ test: .venv/installed  ## the whole test suite, against the installed package
 
 dev: .venv/bin/python  ## editable install that rebuilds on import, with every tool
 	$(BIN)/pip install -q scikit-build-core cython numpy cmake ninja
-	$(BIN)/pip install -q --no-build-isolation -C editable.rebuild=true -C build-dir=build/dev \
+	$(BIN)/pip install -q --no-build-isolation -C editable.rebuild=true -C editable.verbose=false -C build-dir=build/dev \
 		-C cmake.define.NNFAST_WERROR=ON -e ".[test,bench,train,lint,docs]"
 	touch .venv/installed .venv/tools
 

@@ -24,6 +24,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
         ("steps", "time whole training steps"),
+        ("inference", "time networks in use"),
         ("layers", "time single operations, forward and forward + backward"),
     ):
         command = commands.add_parser(name, help=text, description=text)
@@ -60,7 +61,7 @@ def compare(args: argparse.Namespace) -> None:
     unknown = [name for name in against if name not in PEERS]
     if unknown:
         raise SystemExit(f"--against: no peer {unknown[0]!r}; there are {', '.join(PEERS)}")
-    chosen = rows.step_rows() if args.command == "steps" else rows.layer_rows()
+    chosen = getattr(rows, f"{args.command.removesuffix('s')}_rows")()
     plan = measure.Plan(against, args.dtype, args.threads, args.repeat)
     kept = []
     print(f"{args.dtype}, {args.threads} threads; ratio: the peer's median time over {OURS}'s")

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 import nnfast as nn
-from bench.networks import CLASSES, NETWORKS
+from bench.networks import NETWORKS, batch
 from bench.rows import BOTH, FORWARD, STEP, Row
 from nnfast import functional as F
+from nnfast import models
 
 Call = Callable[[], Any]
+LAYERS = SimpleNamespace(**vars(nn), BasicBlock=models.BasicBlock)
+OPTIMIZERS = {
+    "Adam": lambda parameters: nn.optim.Adam(parameters, lr=1e-3),
+    "SGD": lambda parameters: nn.optim.SGD(parameters, lr=0.01),
+    "momentum": lambda parameters: nn.optim.SGD(parameters, lr=0.01, momentum=0.9),
+}
 
 # The way back: (dy, what forward returned, the row's arguments by name); dy fits the first result.
 BACKWARD: dict[str, Callable[..., Any]] = {
@@ -34,6 +42,15 @@ BACKWARD: dict[str, Callable[..., Any]] = {
     "cross_entropy": lambda dy, y, x, target: F.cross_entropy_backward(x, target, y[1]),
     "mse_loss": lambda dy, y, x, target: F.mse_loss_backward(x, target),
     "linear": lambda dy, y, x, weight, bias: F.linear_backward(dy, x, weight),
+    "lstm": lambda dy, y, x, weight_ih, weight_hh, **biases: F.lstm_backward(
+        dy, x, weight_ih, weight_hh, *y
+    ),
+    "gru": lambda dy, y, x, weight_ih, weight_hh, **biases: F.gru_backward(
+        dy, x, weight_ih, weight_hh, *y
+    ),
+    "rnn": lambda dy, y, x, weight_ih, weight_hh, **biases: F.rnn_backward(
+        dy, x, weight_ih, weight_hh, y
+    ),
     "self_attention": lambda dy, y, qkv, heads: F.self_attention_backward(
         dy, qkv, y[0], y[1], heads
     ),
@@ -44,6 +61,8 @@ def build(row: Row, dtype: str) -> dict[str, Call]:
     """Return the calls of a row by pass."""
     if row.function == "train":
         return {STEP: train(row.arguments["network"], dtype)}
+    if row.function == "infer":
+        return {FORWARD: infer(row.arguments["network"], row.arguments["batch"], dtype)}
     function, arguments = getattr(F, row.function), row.arrays(dtype)
 
     def forward() -> Any:
@@ -62,16 +81,31 @@ def build(row: Row, dtype: str) -> dict[str, Call]:
 def train(name: str, dtype: str) -> Call:
     """Return a training step of a network: forward, loss, backward, optimizer."""
     network = NETWORKS[name]
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal(network.batch).astype(dtype)
-    target = rng.integers(0, CLASSES, network.batch[0])
-    model = network.build(nn).astype(dtype).seed(rng)
+    x, target = batch(network, network.batch, dtype)
+    model = network.build(LAYERS).astype(dtype).seed(0)
+    if network.optimizer is None:
+        dy = np.random.default_rng(1).standard_normal(model(x).shape).astype(dtype)
+
+        def forward_backward() -> None:
+            model(x)
+            model.backward(dy)
+
+        return forward_backward
     loss = nn.CrossEntropyLoss()
-    optimizer = nn.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer: Any = OPTIMIZERS[network.optimizer](model.parameters())
 
     def step() -> None:
-        loss(model(x), target)
-        model.backward(loss.backward())
+        y = model(x)
+        loss(y.reshape(-1, network.classes), target)
+        model.backward(loss.backward().reshape(y.shape))
         optimizer.step()
 
     return step
+
+
+def infer(name: str, shape: tuple[int, ...], dtype: str) -> Call:
+    """Return a forward pass of a network that is done with learning."""
+    network = NETWORKS[name]
+    x, _ = batch(network, shape, dtype)
+    model = network.build(LAYERS).astype(dtype).seed(0).eval()
+    return lambda: model(x)

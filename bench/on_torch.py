@@ -13,10 +13,23 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from bench.networks import CLASSES, NETWORKS
+from bench.networks import NETWORKS, Network, batch
 from bench.rows import BOTH, FORWARD, STEP, Row
+from bench.torch_layers import layers
 
 Call = Callable[[], Any]
+
+
+def _recurrent(function: Callable[..., Any], states: int = 1) -> Callable[..., Any]:
+    """Return one layer and direction of a recurrent function of PyTorch."""
+
+    def call(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any) -> Any:
+        h0 = x.new_zeros(1, x.shape[1], weight_hh.shape[1])
+        weights = (weight_ih, weight_hh, bias_ih, bias_hh)
+        options = (True, 1, 0.0, torch.is_grad_enabled(), False, False)
+        return function(x, (h0, h0) if states == 2 else h0, weights, *options)[0]
+
+    return call
 
 
 def self_attention(qkv: Any, heads: int) -> Any:
@@ -42,18 +55,31 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "tanh": F.tanh,
     "gelu": F.gelu,
     "dropout": F.dropout,
+    "add": lambda a, b, activation: getattr(F, activation)(a + b),
     "softmax": lambda x: F.softmax(x, -1),
     "log_softmax": lambda x: F.log_softmax(x, -1),
     "cross_entropy": F.cross_entropy,
     "mse_loss": F.mse_loss,
     "linear": F.linear,
+    "lstm": _recurrent(torch.lstm, 2),
+    "lstm_inference": _recurrent(torch.lstm, 2),
+    "gru": _recurrent(torch.gru),
+    "rnn": _recurrent(torch.rnn_tanh),
     "self_attention": self_attention,
     "gemm": lambda a, b: a @ b,
     "reduce_sum": lambda x, axis=None: x.sum(axis),
     "reduce_mean": lambda x, axis=None: x.mean(axis),
     "reduce_max": lambda x, axis: x.amax(axis),
 }
-FORWARD_ONLY = {"im2col", "col2im", "gemm", "reduce_sum", "reduce_mean", "reduce_max"}
+FORWARD_ONLY = {
+    "lstm_inference",
+    "im2col",
+    "col2im",
+    "gemm",
+    "reduce_sum",
+    "reduce_mean",
+    "reduce_max",
+}
 OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "sgd_update": lambda params: torch.optim.SGD(params, lr=0.01, fused=True),
     "momentum_update": lambda params: torch.optim.SGD(params, lr=0.01, momentum=0.9, fused=True),
@@ -63,12 +89,20 @@ OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "adam_update": lambda params: torch.optim.Adam(params, fused=True),
     "adamw_update": lambda params: torch.optim.AdamW(params, fused=True),
 }
+TRAINERS: dict[str, Callable[..., Any]] = {
+    "Adam": lambda params: torch.optim.Adam(params, lr=1e-3, fused=True),
+    "SGD": lambda params: torch.optim.SGD(params, lr=0.01, fused=True),
+    "momentum": lambda params: torch.optim.SGD(params, lr=0.01, momentum=0.9, fused=True),
+}
 
 
 def build(row: Row, dtype: str, channels_last: bool = False) -> dict[str, Call]:
     """Return the calls of a row by pass."""
     if row.function == "train":
         return {STEP: train(row.arguments["network"], dtype, channels_last)}
+    if row.function == "infer":
+        name, shape = row.arguments["network"], row.arguments["batch"]
+        return {FORWARD: infer(name, tuple(shape), dtype, channels_last)}
     arguments = {name: _tensor(value, channels_last) for name, value in row.arrays(dtype).items()}
     if row.function in OPTIMIZERS:
         arguments["param"].grad = arguments["grad"].detach()
@@ -96,21 +130,40 @@ def build(row: Row, dtype: str, channels_last: bool = False) -> dict[str, Call]:
 def train(name: str, dtype: str, channels_last: bool) -> Call:
     """Return a training step of a network: forward, loss, backward, optimizer."""
     network = NETWORKS[name]
-    rng = np.random.default_rng(0)
-    x = torch.from_numpy(rng.standard_normal(network.batch).astype(dtype))
-    target = torch.from_numpy(rng.integers(0, CLASSES, network.batch[0]))
-    model = network.build(torch.nn).to(x.dtype)
-    if channels_last:
-        x = x.contiguous(memory_format=torch.channels_last)
-        model = model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    x, model = _ready(network, network.batch, dtype, channels_last)
+    if network.optimizer is None:
+        x.requires_grad_()
+        dy = torch.randn_like(model(x))
+        inputs = [x, *model.parameters()]
+        return lambda: torch.autograd.grad(model(x), inputs, dy)
+    target = torch.from_numpy(batch(network, network.batch, dtype)[1])
+    optimizer = TRAINERS[network.optimizer](model.parameters())
 
     def step() -> None:
         optimizer.zero_grad()
-        torch.autograd.backward(F.cross_entropy(model(x), target))
+        y = model(x).reshape(-1, network.classes)
+        torch.autograd.backward(F.cross_entropy(y, target))
         optimizer.step()
 
     return step
+
+
+def infer(name: str, shape: tuple[int, ...], dtype: str, channels_last: bool) -> Call:
+    """Return a forward pass of a network that is done with learning."""
+    x, model = _ready(NETWORKS[name], shape, dtype, channels_last)
+    model.eval()
+    forward: Call = torch.inference_mode()(lambda: model(x))
+    return forward
+
+
+def _ready(network: Network, shape: tuple[int, ...], dtype: str, channels_last: bool) -> Any:
+    """Return a batch and a model in the precision and the memory format asked for."""
+    x = torch.from_numpy(batch(network, shape, dtype)[0])
+    model = network.build(layers).to(getattr(torch, dtype))
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+        model = model.to(memory_format=torch.channels_last)
+    return x, model
 
 
 def _tensor(value: Any, channels_last: bool) -> Any:

@@ -1,4 +1,4 @@
-"""What is measured: one `Row` for every layer of tests/cases.py and every training step."""
+"""What is measured: one `Row` for each layer of tests/cases.py and each network of `networks`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.networks import NETWORKS
+from bench.networks import INFERENCE, NETWORKS
 
 FORWARD, BOTH, STEP = "f", "f+b", "step"  # what one timed call does
 CASES = Path(__file__).parent.parent / "tests" / "cases.py"
 # Arguments that are arrays: given by their shapes, drawn at random or all zero.
 RANDOM = {"x", "weight", "bias", "a", "b", "col", "target", "param", "grad", "qkv"}
+RECURRENT = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}  # at random, of the usual size
 ZERO = {"velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
 
 
 class Row(NamedTuple):
-    """A function of nnfast.functional with its arguments, or "train" with the name of a network."""
+    """A function of nnfast.functional with its arguments, or "train" or "infer" and a network."""
 
     name: str
     function: str
@@ -44,6 +45,8 @@ class Row(NamedTuple):
                 arguments[name] = rng.integers(0, self.arguments["weight"][0], value)
             elif name in RANDOM:
                 arguments[name] = rng.standard_normal(value).astype(dtype)
+            elif name in RECURRENT:
+                arguments[name] = (0.1 * rng.standard_normal(value)).astype(dtype)
         return arguments
 
 
@@ -61,6 +64,14 @@ def step_rows() -> list[Row]:
     return [
         Row(name, "train", {"network": name, "batch": network.batch})
         for name, network in NETWORKS.items()
+    ]
+
+
+def inference_rows() -> list[Row]:
+    """Return one row for each network and batch size in use."""
+    return [
+        Row(row, "infer", {"network": name, "batch": shape})
+        for row, (name, shape) in INFERENCE.items()
     ]
 
 

@@ -31,7 +31,7 @@ typedef enum { NNF_NONE, NNF_SUM, NNF_MEAN } nnf_reduction;
 typedef enum {
     NNF_CONV_AUTO,
     NNF_CONV_DEPTHWISE, /* groups == c */
-    NNF_CONV_WINOGRAD,  /* 3 x 3 kernels, stride and dilation 1 */
+    NNF_CONV_WINOGRAD,  /* 3 x 3 or 5 x 5 kernels, stride and dilation 1 */
     NNF_CONV_FOLD,      /* groups == 1: as GEMM, but the input gradient */
     NNF_CONV_GEMM,
 } nnf_conv_algo;
@@ -52,6 +52,12 @@ typedef struct {
     int64_t oh, ow;
     int64_t stride_h, stride_w, pad_h, pad_w;
 } nnf_pool;
+
+/* A recurrent layer in one direction: x (steps, batch, inputs), y (steps, batch, hidden). */
+typedef struct {
+    int64_t steps, batch, inputs, hidden;
+    int reverse; /* from the last time to the first */
+} nnf_recurrent;
 
 /* q (n, tq, heads, d), k (n, tk, heads, d), v (n, tk, heads, dv), their rows ldq, ldk and ldv reals
  * apart and their batches tq or tk rows: they may be parts of one array. A mask is broadcast to

@@ -154,10 +154,12 @@ VINLINE vec vtanh(vec x) {
     return vcopysign(expm1 / (expm1 + 2), x);
 }
 
-/* 1 / (1 + e^-x), from e^-|x|, which cannot overflow; 2.37 / 2.37 ulp */
+/* 1 / (1 + e^-x); 2.49 / 2.30 ulp. Both sides of the fraction are scaled, so that e^-x fits. */
 VINLINE vec vsigmoid(vec x) {
-    const vec e = vexp(-vabs(x));
-    return vselect(x < 0, e, vset1(1)) / (1 + e);
+    vec rounded;
+    const vec p = vexp_reduced(vmin(vset1(-EXP_LOW), vmax(vset1(-TANH_ONE), -x)), &rounded);
+    const vec one = vpow2(vset1(ROUNDER - LOG_SCALE)), scale = vpow2(rounded - LOG_SCALE);
+    return one / (one + vfma(p, scale, scale));
 }
 
 /* ln x; 0.86 / 0.88 ulp. x = 2^k m with sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f);

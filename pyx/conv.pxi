@@ -14,9 +14,10 @@ cdef int check_algorithm(object algo, const nnf_conv *d) except -1:
                          f"got groups {d.groups}")
     if algo == "fold" and d.groups != 1:
         raise ValueError(f"algo 'fold' needs groups 1, got {d.groups}")
-    if algo == "winograd" and (d.kh, d.kw, d.stride_h, d.stride_w, d.dilation_h, d.dilation_w) != (
-            3, 3, 1, 1, 1, 1):
-        raise ValueError(f"algo 'winograd' needs a 3 x 3 weight, stride 1 and dilation 1, got "
+    cdef bint tiled = (d.kh == d.kw and (d.kh == 3 or d.kh == 5) and d.stride_h == 1 and
+                       d.stride_w == 1 and d.dilation_h == 1 and d.dilation_w == 1)
+    if algo == "winograd" and not tiled:
+        raise ValueError(f"algo 'winograd' needs a weight of 3 x 3 or 5 x 5, stride 1 and dilation 1, got "
                          f"{(d.kh, d.kw)}, {(d.stride_h, d.stride_w)} and "
                          f"{(d.dilation_h, d.dilation_w)}")
     return <int>_ALGORITHMS.index(algo)
@@ -64,8 +65,8 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, acti
 
 
 def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1, needs_dx=True,
-                    algo="auto"):
-    """Gradients (dx or None, dweight, dbias) of conv2d."""
+                    needs_dbias=True, algo="auto"):
+    """Gradients (dx or None, dweight, dbias or None) of conv2d."""
     cdef nnf_conv d
     set_conv(&d, x, weight, stride, padding, dilation, groups)
     cdef int algorithm = check_algorithm(algo, &d)
@@ -74,7 +75,7 @@ def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1, ne
     check_output_shape(dy, "dy", d.k, &d)
     cdef cnp.ndarray dx = new_like(x) if needs_dx else None
     cdef cnp.ndarray dweight = new_like(weight)
-    cdef cnp.ndarray dbias = new_1d(d.k, x)
+    cdef cnp.ndarray dbias = new_1d(d.k, x) if needs_dbias else None
     cdef PyThreadState *gil = release_gil(3 * conv_work(&d))
     cdef int status = nnf_conv2d_backward(dtype_of(dweight), &d, algorithm, data_of(dy), data_of(x),
                                           data_of(weight), data_of(dx), data_of(dweight),

@@ -13,6 +13,10 @@ cdef extern from "nnfast.h" nogil:
         NNF_SUM
         NNF_MEAN
 
+    ctypedef enum nnf_activation:
+        NNF_RELU
+        NNF_TANH
+
     int NNF_OK
     int NNF_NO_MEMORY
     int NNF_BAD_INDEX
@@ -29,6 +33,10 @@ cdef extern from "nnfast.h" nogil:
         int64_t kh, kw
         int64_t oh, ow
         int64_t stride_h, stride_w, pad_h, pad_w
+
+    ctypedef struct nnf_recurrent:
+        int64_t steps, batch, inputs, hidden
+        int reverse
 
     ctypedef struct nnf_attention_dims:
         int64_t n, heads, tq, tk, d, dv
@@ -62,6 +70,8 @@ cdef extern from "nnfast.h" nogil:
     int nnf_sigmoid_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *y, void *dx)
     int nnf_tanh(nnf_dtype dtype, int64_t n, const void *x, void *y)
     int nnf_tanh_backward(nnf_dtype dtype, int64_t n, const void *dy, const void *y, void *dx)
+
+    int nnf_add(nnf_dtype dtype, int64_t n, const void *a, const void *b, int act, void *y)
 
     int nnf_gelu(nnf_dtype dtype, int64_t n, int tanh_form, const void *x, void *y)
     int nnf_gelu_backward(nnf_dtype dtype, int64_t n, int tanh_form, const void *dy,
@@ -170,6 +180,33 @@ cdef extern from "nnfast.h" nogil:
                         void *y)
     int nnf_reduce_max(nnf_dtype dtype, int64_t outer, int64_t len, int64_t inner, const void *x,
                        void *y)
+
+    int nnf_lstm(nnf_dtype dtype, const nnf_recurrent *d, const void *x, const void *weight_ih,
+                 const void *weight_hh, const void *bias_ih, const void *bias_hh, const void *h0,
+                 const void *c0, void *y, void *gates, void *cells)
+    int nnf_lstm_backward(nnf_dtype dtype, const nnf_recurrent *d, const void *dy, const void *x,
+                          const void *weight_ih, const void *weight_hh, const void *y,
+                          const void *gates, const void *cells, const void *h0, const void *c0,
+                          const void *dhn, const void *dcn, void *dx, void *dweight_ih,
+                          void *dweight_hh, void *dbias_ih, void *dbias_hh, void *dh0, void *dc0)
+
+    int nnf_rnn(nnf_dtype dtype, const nnf_recurrent *d, int act, const void *x,
+                const void *weight_ih, const void *weight_hh, const void *bias_ih,
+                const void *bias_hh, const void *h0, void *y)
+    int nnf_rnn_backward(nnf_dtype dtype, const nnf_recurrent *d, int act, const void *dy,
+                         const void *x, const void *weight_ih, const void *weight_hh,
+                         const void *y, const void *h0, const void *dhn, void *dx,
+                         void *dweight_ih, void *dweight_hh, void *dbias_ih, void *dbias_hh,
+                         void *dh0)
+
+    int nnf_gru(nnf_dtype dtype, const nnf_recurrent *d, const void *x, const void *weight_ih,
+                const void *weight_hh, const void *bias_ih, const void *bias_hh, const void *h0,
+                void *y, void *gates, void *inner)
+    int nnf_gru_backward(nnf_dtype dtype, const nnf_recurrent *d, const void *dy, const void *x,
+                         const void *weight_ih, const void *weight_hh, const void *y,
+                         const void *gates, const void *inner, const void *h0, const void *dhn,
+                         void *dx, void *dweight_ih, void *dweight_hh, void *dbias_ih,
+                         void *dbias_hh, void *dh0)
 
     int nnf_attention(nnf_dtype dtype, const nnf_attention_dims *a, const void *q, const void *k,
                       const void *v, const uint8_t *keep, const void *bias, void *y, void *lse)

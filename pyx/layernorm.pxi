@@ -19,7 +19,8 @@ cdef cnp.ndarray check_of_rows(object value, str name, cnp.ndarray x):
         raise TypeError(f"{name} must be the array that layer_norm returned, got None")
     check_array(value, name)
     check_same_dtype(value, name, x, "x")
-    cdef tuple shape = (<object>x).shape[:-1]
+    cdef int axes = cnp.PyArray_NDIM(x) - 1
+    cdef tuple shape = (<object>x).shape[:axes]
     if value.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {value.shape}")
     return <cnp.ndarray>value

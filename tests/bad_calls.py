@@ -10,6 +10,25 @@ import numpy as np
 from numeric import normal
 
 
+def recurrent_calls() -> dict[str, dict[str, Any]]:
+    """Return the calls of the functions over time: T = 3, N = 2, D = 4, H = 5."""
+    calls: dict[str, dict[str, Any]] = {}
+    steps, first, last = normal((3, 2, 5)), {"h0": normal((2, 5))}, {"dhn": normal((2, 5))}
+    for name, gates, kept in (("lstm", 4, "cells"), ("gru", 3, "inner"), ("rnn", 1, "")):
+        rows = gates * 5
+        sizes = {"weight_ih": normal((rows, 4)), "weight_hh": normal((rows, 5))}
+        state = first | ({"c0": normal((2, 5))} if name == "lstm" else {})
+        option = {"nonlinearity": "relu"} if name == "rnn" else {}
+        given = {"x": normal((3, 2, 4)), **sizes, **state, **option}
+        calls[name] = given | {"bias_ih": normal(rows), "bias_hh": normal(rows)}
+        outputs = {"y": steps, "gates": normal((3, 2, rows)), kept: steps} if kept else {"y": steps}
+        ends = last | ({"dcn": normal((2, 5))} if name == "lstm" else {})
+        calls[f"{name}_backward"] = {"dy": steps, **given, **outputs, **ends}
+        if kept:
+            calls[f"{name}_inference"] = calls[name]
+    return calls
+
+
 def good_calls() -> dict[str, dict[str, Any]]:
     """Return arguments with which each function works, made anew."""
     x, image, weight = normal((2, 3)), normal((2, 4, 6, 6)), normal((6, 2, 3, 3))
@@ -28,6 +47,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
         return {name: np.ones((2, 3)) for name in ("param", "grad", *names)}
 
     calls: dict[str, dict[str, Any]] = {
+        "add": {"a": x, "b": x + 1, "activation": "relu"},
         "gemm": {"a": x, "b": normal((3, 4)), "bias": normal(4), "activation": "tanh"},
         "linear": {**dense, "bias": normal(4)},
         "linear_backward": {**dense, "dy": normal((2, 4)), "y": normal((2, 4))},
@@ -95,10 +115,10 @@ def good_calls() -> dict[str, dict[str, Any]]:
     calls["gelu_backward"] = {"dy": x + 1, "x": x, "approximate": "none"}
     for name in ("reduce_sum", "reduce_mean", "reduce_max"):
         calls[name] = {"x": x, "axis": 1}
-    return calls
+    return calls | recurrent_calls()
 
 
-OPTIONAL = {"bias", "y", "sample_weight", "mask"}
+OPTIONAL = {"bias", "y", "sample_weight", "bias_ih", "bias_hh", "h0", "c0", "dhn", "dcn", "mask"}
 IN_PLACE = {"param", "velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
 NOT_FLOATS = {"target", "indices", "dloss", "mask"}
 
@@ -116,7 +136,7 @@ INTEGERS = {"stride": 1, "padding": 0, "dilation": 1, "kernel_size": 1, "groups"
 INTEGERS |= {"num_embeddings": 0, "heads": 1}
 NOT_NEGATIVE = {"lr", "weight_decay", "momentum", "eps"}
 FRACTIONS = {"p", "beta1", "beta2", "alpha", "rho", "label_smoothing"}
-CHOICES = {"activation", "algo", "reduction", "approximate"}
+CHOICES = {"activation", "algo", "reduction", "approximate", "nonlinearity"}
 STREAMS = {"seed", "offset"}
 
 

@@ -201,6 +201,24 @@ GEMM = [
     Gemm(3, 4, 0),
 ]
 
+RECURRENT = [  # T, N, D, H
+    (1, 1, 1, 1),
+    (2, 3, 4, 5),
+    (5, 1, 3, 8),
+    (3, 2, 5, 16),
+    (4, 7, 9, 17),
+    (3, 19, 16, 36),
+    (2, 40, 70, 7),  # several blocks of rows
+    (19, 5, 3, 4),  # several chunks of steps
+    (3, 2, 300, 3),  # deeper than a block of the product: inputs
+    (2, 3, 2, 270),  # units, and their gates
+    (3, 400, 2, 3),  # more rows than one chunk of the way back
+    (0, 2, 3, 4),
+    (3, 0, 2, 3),
+    (2, 3, 0, 4),
+    (2, 3, 4, 0),
+]
+
 ATTENTION = [
     Attention(1, 1, 1, 1, 1, 1),
     Attention(2, 3, 5, 7, 3, 4),
@@ -268,6 +286,12 @@ def _linear(n: int, inputs: int, outputs: int) -> Bench:
     return Bench("linear", shapes)
 
 
+def _recurrent(function: str, t: int, n: int, d: int, h: int) -> Bench:
+    rows = {"lstm": 4, "gru": 3, "rnn": 1}[function.split("_")[0]] * h
+    shapes = {"x": (t, n, d), "weight_ih": (rows, d), "weight_hh": (rows, h)}
+    return Bench(function, shapes | {"bias_ih": (rows,), "bias_hh": (rows,)})
+
+
 def _attention(n: int, heads: int, t: int, d: int) -> dict[str, Bench]:
     arguments = {"qkv": (n, t, 3 * heads * d), "heads": heads}
     return {f"attention {n}x{heads}x{t}x{d}": Bench("self_attention", arguments)}
@@ -310,6 +334,7 @@ BENCH = {
     "sigmoid": Bench("sigmoid", {"x": IMAGES}),
     "tanh": Bench("tanh", {"x": IMAGES}),
     "dropout 0.5": Bench("dropout", {"x": IMAGES, "p": 0.5}),
+    "residual add + ReLU": Bench("add", {"a": IMAGES, "b": IMAGES, "activation": "relu"}),
     "GELU": Bench("gelu", {"x": IMAGES}),
     "GELU 2048x1024": Bench("gelu", {"x": (2048, 1024)}),
     "softmax 4096x1000": Bench("softmax", {"x": (4096, 1000)}),
@@ -329,6 +354,13 @@ BENCH = {
     "GEMM 512": Bench("gemm", {"a": (512, 512), "b": (512, 512)}),
     "GEMM 1024": Bench("gemm", {"a": (1024, 1024), "b": (1024, 1024)}),
     "GEMM 2048": Bench("gemm", {"a": (2048, 2048), "b": (2048, 2048)}),
+    "LSTM 35x20 100-100": _recurrent("lstm", 35, 20, 100, 100),
+    "LSTM 35x32 128-256": _recurrent("lstm", 35, 32, 128, 256),
+    "LSTM 100x64 64-128": _recurrent("lstm", 100, 64, 64, 128),
+    "LSTM 20x1 64-64": _recurrent("lstm", 20, 1, 64, 64),
+    "LSTM inference 35x32 128-256": _recurrent("lstm_inference", 35, 32, 128, 256),
+    "GRU 35x20 100-100": _recurrent("gru", 35, 20, 100, 100),
+    "RNN 35x20 100-100": _recurrent("rnn", 35, 20, 100, 100),
     **_attention(16, 8, 128, 32),
     **_attention(4, 8, 512, 64),
     "SGD": _update("sgd_update", lr=0.01),

@@ -14,7 +14,11 @@ from nnfast import reference
 
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 # More than one block in every direction: rows, columns, depth of a panel, depth packed at once.
-BLOCKS = [cases.Gemm(100, 300, 290), cases.Gemm(13, 1100, 40), cases.Gemm(4700, 5, 7)]
+# Operands small enough to be read where they lie, and large enough to be packed.
+BLOCKS = [
+    *[cases.Gemm(100, 300, 290), cases.Gemm(13, 1100, 40), cases.Gemm(4700, 5, 7)],
+    *[cases.Gemm(513, 530, 600), cases.Gemm(60, 500, 700), cases.Gemm(700, 900, 130)],
+]
 
 
 def operands(case, dtype, transpose_a=False, transpose_b=False, make=integers):

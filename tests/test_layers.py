@@ -8,7 +8,7 @@ import pytest
 import nnfast as nn
 from nnfast.testing import check_gradients
 
-IMAGE, ROWS, TOKENS = (3, 4, 6, 7), (5, 6), (3, 5, 6)
+IMAGE, ROWS, SEQUENCE, TOKENS = (3, 4, 6, 7), (5, 6), (5, 2, 4), (3, 5, 6)
 LAYERS = {
     "linear": (lambda: nn.Linear(6, 3, rng=0), ROWS),
     "linear-no-bias": (lambda: nn.Linear(6, 3, bias=False, rng=0), ROWS),
@@ -45,6 +45,16 @@ LAYERS = {
     "dropout": (lambda: nn.Dropout(0.4, rng=0), ROWS),
     "dropout-eval": (lambda: nn.Dropout(0.4, rng=0).eval(), ROWS),
     "flatten": (lambda: nn.Flatten(), IMAGE),
+    "lstm": (lambda: nn.LSTM(4, 3, rng=0), SEQUENCE),
+    "lstm-layers": (lambda: nn.LSTM(4, 3, 3, bias=False, dropout=0.3, rng=0), SEQUENCE),
+    "lstm-both-ways": (lambda: nn.LSTM(4, 3, 2, bidirectional=True, rng=0), SEQUENCE),
+    "lstm-batch-first": (lambda: nn.LSTM(4, 3, batch_first=True, rng=0), SEQUENCE),
+    "lstm-eval": (lambda: nn.LSTM(4, 3, 2, dropout=0.3, rng=0).eval(), SEQUENCE),
+    "gru": (lambda: nn.GRU(4, 3, rng=0), SEQUENCE),
+    "gru-both-ways": (lambda: nn.GRU(4, 3, 2, bidirectional=True, rng=0), SEQUENCE),
+    "gru-eval": (lambda: nn.GRU(4, 3, batch_first=True, rng=0).eval(), SEQUENCE),
+    "rnn": (lambda: nn.RNN(4, 3, rng=0), SEQUENCE),
+    "rnn-relu": (lambda: nn.RNN(4, 3, 2, "relu", bidirectional=True, rng=0), SEQUENCE),
     "softmax": (lambda: nn.Softmax(), ROWS),
     "softmax-axis": (lambda: nn.Softmax(axis=1), IMAGE),
     "log-softmax": (lambda: nn.LogSoftmax(), ROWS),
@@ -157,6 +167,12 @@ def test_reprs():
     assert repr(nn.Conv2d(2, 4, (3, 5), padding=1, groups=2)) == (
         "Conv2d(2, 4, (3, 5), padding=1, groups=2)"
     )
+    assert repr(nn.LSTM(3, 4, 2, bias=False, dropout=0.5)) == (
+        "LSTM(3, 4, num_layers=2, bias=False, dropout=0.5)"
+    )
+    assert repr(nn.RNN(3, 4, 1, "relu", stateful=True)) == (
+        "RNN(3, 4, stateful=True, nonlinearity='relu')"
+    )
     assert repr(nn.MaxPool2d(3, 2)) == "MaxPool2d(3, stride=2)"
     assert repr(nn.GELU()) == "GELU()" and "tanh" in repr(nn.GELU("tanh"))
     assert repr(nn.BatchNorm1d(3, eps=0.1)) == "BatchNorm1d(3, eps=0.1)"
@@ -204,6 +220,12 @@ def test_reprs():
             ValueError,
             r"x must have shape \(..., 2, 3\) for LayerNorm, got \(4, 3, 2\)",
         ),
+        (lambda: nn.LSTM(0, 3), ValueError, "input_size must be at least 1, got 0"),
+        (lambda: nn.GRU(3, 2.5), TypeError, "hidden_size must be an integer, got 2.5"),
+        (lambda: nn.LSTM(3, 3, num_layers=0), ValueError, "num_layers must be at least 1"),
+        (lambda: nn.LSTM(3, 3, dropout=1), ValueError, "dropout must be finite, at least 0 and"),
+        (lambda: nn.LSTM(3, 3, init="he"), ValueError, "init must be one of"),
+        (lambda: nn.RNN(3, 3, nonlinearity="gelu"), ValueError, "nonlinearity must be one of"),
         (lambda: nn.Dropout(1.0), ValueError, "p must be finite, at least 0 and below 1"),
         (lambda: nn.Dropout(-0.1), ValueError, "p must be finite, at least 0"),
         (lambda: nn.Dropout(float("nan")), ValueError, "p must be finite"),
@@ -222,7 +244,8 @@ def test_errors(call, error, message):
 
 
 @pytest.mark.parametrize(
-    "name", ["linear", "conv", "batch-norm-1d", "batch-norm-eval", "layer-norm"]
+    "name",
+    ["linear", "conv", "batch-norm-1d", "batch-norm-eval", "layer-norm", "lstm", "gru", "rnn"],
 )
 def test_a_float64_input_does_not_turn_a_float32_layer_into_float64(name, backend):
     layer, x = build(name)

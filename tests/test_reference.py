@@ -125,6 +125,38 @@ def test_softmax_gradient(name: str, axis: int) -> None:
     assert_gradient(dx, lambda x: forward(x, axis), x, dy)
 
 
+def recurrent(kind: str) -> dict:
+    """Arguments of a layer over time: T = 3, N = 2, D = 3, H = 4."""
+    rows = {"lstm": 16, "gru": 12, "rnn": 4}[kind]
+    shapes = {"x": (3, 2, 3), "weight_ih": (rows, 3), "weight_hh": (rows, 4), "bias_ih": rows}
+    shapes |= {"bias_hh": rows, "h0": (2, 4)} | ({"c0": (2, 4)} if kind == "lstm" else {})
+    return {name: normal(shape, seed=i) for i, (name, shape) in enumerate(shapes.items())}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_recurrent_gradient(kind: str, reverse: bool) -> None:
+    """The last state, used besides y, has a gradient of its own."""
+    arguments, forward = recurrent(kind), getattr(ref, kind)
+    last = 0 if reverse else -1
+
+    def results(**changed: Array) -> Array:
+        result = forward(**arguments | changed, reverse=reverse)
+        y, *kept = result if isinstance(result, tuple) else (result,)
+        return np.stack([*y, y[last], *([kept[1][last]] if kind == "lstm" else [])])
+
+    result = forward(**arguments, reverse=reverse)
+    outputs = result if isinstance(result, tuple) else (result,)
+    dy = normal(results().shape, seed=20)
+    ends = {"dhn": dy[3]} | ({"dcn": dy[4]} if kind == "lstm" else {})
+    first = {name: arguments[name] for name in ("h0", "c0") if name in arguments}
+    inputs = [arguments[name] for name in ("x", "weight_ih", "weight_hh")]
+    backward = getattr(ref, f"{kind}_backward")
+    gradients = backward(dy[:3], *inputs, *outputs, **first, **ends, reverse=reverse)
+    for name, gradient in zip(arguments, gradients, strict=True):
+        assert_gradient(gradient, lambda v, n=name: results(**{n: v}), arguments[name], dy)
+
+
 def targets(soft: bool) -> Array:
     """Targets of six samples and five classes, two labels ignored."""
     if soft:

@@ -133,6 +133,35 @@ def test_gelu(approximate: str) -> None:
     assert_equal(ref.gelu_backward(dy, x, approximate), input_.grad)
 
 
+RECURRENT = {"lstm": (torch.lstm, 4, 2), "gru": (torch.gru, 3, 1), "rnn": (torch.rnn_tanh, 1, 1)}
+
+
+@pytest.mark.parametrize("size", [s for s in cases.RECURRENT if 0 not in s], ids=str)
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_recurrent(kind: str, size: tuple[int, ...]) -> None:
+    function, gates, states = RECURRENT[kind]
+    t, n, d, h = size
+    shapes = [(t, n, d), *[(gates * h, d), (gates * h, h), (gates * h,), (gates * h,)]]
+    arrays = [normal(shape, seed=i) / np.sqrt(h) for i, shape in enumerate(shapes)]
+    first = [normal((n, h), seed=10 + i) for i in range(states)]
+    inputs, state = tensors(*arrays), tensors(*first)
+    given = [value[None] for value in state]
+    options = (True, 1, 0.0, False, False, False)
+    start = tuple(given) if states == 2 else given[0]
+    theirs, *last = function(inputs[0], start, inputs[1:], *options)
+    result = getattr(ref, kind)(*arrays, *first)
+    outputs = result if isinstance(result, tuple) else (result,)
+    assert_equal(outputs[0], theirs)
+    dy = normal(outputs[0].shape, seed=20)
+    ends = [normal((n, h), seed=21 + i) for i in range(states)]
+    torch.autograd.backward(
+        [theirs, *last], [torch.tensor(dy), *(torch.tensor(end[None]) for end in ends)]
+    )
+    gradients = getattr(ref, f"{kind}_backward")(dy, *arrays[:3], *outputs, *first, *ends)
+    for ours, tensor in zip(gradients, [*inputs, *state], strict=True):
+        assert_equal(ours, tensor.grad)
+
+
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

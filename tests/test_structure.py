@@ -21,6 +21,7 @@ ROOMS = {
     "init": [],
     "layers": ["functional", "init"],
     "optim": ["functional", "layers"],
+    "models": ["functional", "layers"],
     "": ["backend", "functional", "init", "layers", "optim"],
     "runtime": ["backend"],
     "_progress": [],
@@ -139,7 +140,7 @@ def test_importing_nnfast_loads_little(tmp_path):
     assert libraries - runtime <= {"nnfast", "numpy"}
     slow = {"argparse", "asyncio", "http", "importlib.metadata", "multiprocessing", "ssl", "urllib"}
     assert not slow & extra
-    on_demand = ("cli", "compat", "datasets", "demo", "plot", "reference", "testing")
+    on_demand = ("cli", "compat", "datasets", "demo", "models", "plot", "reference", "testing")
     assert not {f"nnfast.{name}" for name in on_demand} & extra
 
 

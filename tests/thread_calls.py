@@ -18,6 +18,11 @@ ROWS = np.arange(3000) * 7 % 500
 IMAGE = normal((6, 8, 30, 31), np.float32)
 WEIGHT = normal((12, 8, 3, 3), np.float32, seed=2)
 WINDOW = (3, 1, 1)
+SEQUENCE = (normal((70, 33, 20), np.float32), normal((156, 20), np.float32, 1) / 5)
+STEPS = (*SEQUENCE, normal((156, 39), np.float32, 2) / 6, *normal((2, 156), np.float32, 3))
+GRU = (SEQUENCE[0], *(weight[:117] for weight in STEPS[1:]))
+RNN = (SEQUENCE[0], *(weight[:39] for weight in STEPS[1:]))
+DSTEPS = normal((70, 33, 39), np.float32, 4)
 A, B = normal((300, 200), seed=3), normal((200, 250), seed=4)
 
 
@@ -91,6 +96,14 @@ CALLS: dict[str, Callable[[], Any]] = {
     "gemm": lambda: core.gemm(A, B),
     "linear": lambda: core.linear(A, B.T.copy(), None, "tanh"),
     "linear_backward": lambda: core.linear_backward(core.gemm(A, B), A, B.T.copy()),
+    "lstm": lambda: core.lstm(*STEPS),
+    "lstm_inference": lambda: core.lstm_inference(*STEPS),
+    "lstm_backward": lambda: core.lstm_backward(DSTEPS, *STEPS[:3], *core.lstm(*STEPS)),
+    "gru": lambda: core.gru(*GRU),
+    "gru_inference": lambda: core.gru_inference(*GRU),
+    "gru_backward": lambda: core.gru_backward(DSTEPS, *GRU[:3], *core.gru(*GRU)),
+    "rnn": lambda: core.rnn(*RNN),
+    "rnn_backward": lambda: core.rnn_backward(DSTEPS, *RNN[:3], core.rnn(*RNN)),
     "im2col": lambda: core.im2col(IMAGE, *WINDOW),
     "col2im": lambda: core.col2im(core.im2col(IMAGE, *WINDOW), IMAGE.shape, *WINDOW),
     "conv2d": lambda: core.conv2d(IMAGE, WEIGHT, padding=1),

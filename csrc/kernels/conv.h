@@ -1,5 +1,6 @@
 /* conv.h: the convolution algorithms that conv.c chooses from. Shapes as in nnfast.h:
- * x (n, c, h, w), weight (k, c / groups, kh, kw), bias (k) or NULL, y and dy (n, k, oh, ow).
+ * x (n, c, h, w), weight (k, c / groups, kh, kw), bias and dbias (k) or NULL, y and dy
+ * (n, k, oh, ow).
  */
 #ifndef NNF_CONV_H
 #define NNF_CONV_H
@@ -12,18 +13,21 @@ int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight, 
 int FN(conv_gemm_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
 /* The same for groups == 1 and few channels of x. */
 int FN(conv_fold_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
-int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight);
+int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
+                                  real *dbias);
 
 /* groups == c: each channel is convolved with its own k / c kernels. act as above. */
 int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
                           nnf_activation act, real *y);
 int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
-int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight);
+int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
+                                  real *dbias);
 
-/* Winograd's F(4x4, 3x3): 3 x 3 kernels, stride and dilation 1. */
+/* Winograd's F(4x4, 3x3) and F(2x2, 5x5): 3 x 3 or 5 x 5 kernels, stride and dilation 1. */
 int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
                          nnf_activation act, real *y);
 int FN(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
-int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight);
+int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
+                                 real *dbias);
 
 #endif

@@ -38,23 +38,25 @@ static void fold(const nnf_conv *d, int64_t rows, int64_t pixel, int64_t pixels,
     }
 }
 
-/* dy, dx: of one image; a: the packed weights (panels of rows, k, MR). */
-static int fold_image(const nnf_conv *d, const real *a, const real *dy, real *dx) {
+/* dy, dx: of one image. */
+static int fold_image(const nnf_conv *d, const real *weight, const real *dy, real *dx) {
     const int64_t size = d->oh * d->ow, rows = d->c * d->kh * d->kw;
     real *const b = alloc_reals(MIN(KC, d->k) * NC), *const columns = alloc_reals(rows * NC);
     const bool ready = b && columns;
     memset(dx, 0, (size_t)(d->c * d->h * d->w) * sizeof(real));
     for (int64_t pixel = 0; ready && pixel < size; pixel += NC) {
-        const int64_t pixels = MIN(NC, size - pixel), panels = ceil_div(pixels, NR);
-        gemm_panel out[NC / NR];
-        for (int64_t q = 0; q < panels; q++)
-            out[q] = (gemm_panel){.c = columns + q * NR, .width = MIN(NR, pixels - q * NR)};
+        const int64_t pixels = MIN(NC, size - pixel), vectors = ceil_div(pixels, VL);
+        gemm_column out[NC / VL];
+        for (int64_t v = 0; v < vectors; v++)
+            out[v] = (gemm_column){.c = columns + v * VL, .width = VL};
         for (int64_t p = 0; p < d->k; p += KC) {
             const int64_t depth = MIN(KC, d->k - p);
             const gemm_finish finish = {.accumulate = p > 0, .act = NNF_LINEAR};
-            FN(gemm_pack)(pixels, depth, NR, dy + p * size + pixel, 1, size, b);
-            FN(gemm_block)(rows, depth, a + p * MR, d->k * MR, b, depth * NR, panels, out, NC,
-                           &finish);
+            const gemm_part stretch = {weight + p * rows, depth};
+            const gemm_left a = {.tile = MR, .row = 1, .depth = rows, .parts = 1, .part = &stretch};
+            const gemm_right right = {b, depth * VL, VL};
+            FN(gemm_pack)(pixels, depth, VL, dy + p * size + pixel, 1, size, b);
+            FN(gemm_block)(rows, &a, &right, vectors, out, NC, &finish);
         }
         fold(d, rows, pixel, pixels, columns, dx);
     }
@@ -65,15 +67,10 @@ static int fold_image(const nnf_conv *d, const real *a, const real *dy, real *dx
 
 int FN(conv_fold_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx) {
     const int64_t rows = d->c * d->kh * d->kw, size = d->k * d->oh * d->ow;
-    real *const a = alloc_reals(round_up(rows, MR) * d->k);
-    if (!a)
-        return NNF_NO_MEMORY;
-    FN(gemm_pack)(rows, d->k, MR, weight, 1, rows, a);
     atomic_int failed = 0;
-    PARALLEL_FOR(i, d->n, 0.05 * (double)(d->n * size) * (double)rows, {
-        if (fold_image(d, a, dy + i * size, dx + i * d->c * d->h * d->w) != NNF_OK)
+    PARALLEL_FOR(i, d->n, 0.03 * (double)(d->n * size) * (double)rows, {
+        if (fold_image(d, weight, dy + i * size, dx + i * d->c * d->h * d->w) != NNF_OK)
             failed = 1;
     });
-    nnf_free(a);
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }

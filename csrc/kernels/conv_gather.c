@@ -1,7 +1,7 @@
-/* conv_gather.c: bands and panels of an image for the convolutions (see conv_gather.h).
+/* conv_gather.c: bands and vectors of an image for the convolutions (see conv_gather.h).
  *
- * source (channels, height, width); band (channels, rows, cols), zero where padding is;
- * packed (channels * taps, NR) or (pixels, NR).
+ * source (channels, height, width); band (channels, rows, stride_w, segment), zero where padding
+ * is; packed (channels * taps, VL); rows (entries, pixels).
  */
 #include "conv_gather.h"
 
@@ -14,147 +14,165 @@ void FN(conv_gather_bounds)(conv_gather *g) {
         g->min_w = MIN(g->min_w, g->tap_w[t]);
         g->max_w = MAX(g->max_w, g->tap_w[t]);
     }
+    g->in_place = g->taps == 1 && g->stride_h == 1 && g->stride_w == 1 && g->min_h == 0 &&
+                  g->min_w == 0 && g->grid_h == g->height && g->grid_w == g->width;
+    if (g->in_place) {
+        g->grid_w = g->width = g->height * g->width;
+        g->grid_h = g->height = 1;
+    }
 }
 
 static int64_t band_rows(const conv_gather *g, int64_t grid_rows) {
     return (grid_rows - 1) * g->stride_h + g->max_h - g->min_h + 1;
 }
 
-static int64_t band_cols(const conv_gather *g) {
-    return (g->grid_w - 1) * g->stride_w + g->max_w - g->min_w + 1;
+/* Columns of a phase: those of the first and as many as the last tap is further right. */
+static int64_t band_segment(const conv_gather *g) {
+    return g->grid_w + (g->max_w - g->min_w) / g->stride_w;
 }
 
-int64_t FN(conv_band_size)(const conv_gather *g, int64_t channels, int64_t pixels) {
+bool FN(conv_band_alloc)(const conv_gather *g, int64_t channels, int64_t pixels, conv_band *band) {
     const int64_t grid_rows = MIN(g->grid_h, (pixels - 1) / g->grid_w + 2);
-    return channels * band_rows(g, grid_rows) * band_cols(g) + NR * VL;
+    const int64_t size = channels * band_rows(g, grid_rows) * g->stride_w * band_segment(g);
+    band->tap = nnf_alloc((size_t)g->taps * sizeof *band->tap);
+    /* Packing reads up to VL blocks of VL too much. */
+    band->own = g->in_place ? NULL : alloc_reals(size + VL * VL);
+    return band->tap && (band->own || g->in_place);
+}
+
+void FN(conv_band_free)(conv_band *band) {
+    nnf_free(band->tap);
+    nnf_free(band->own);
+}
+
+/* Whether a tap falls on columns of this phase. */
+static bool is_seen(const conv_gather *g, int64_t phase) {
+    for (int64_t t = 0; t < g->taps; t++)
+        if ((g->tap_w[t] - g->min_w) % g->stride_w == phase)
+            return true;
+    return false;
+}
+
+/* Every stride-th of the reals from `from` on; nothing beyond the last is touched. */
+VINLINE void copy_strided(int64_t count, int64_t stride, const real *from, real *to) {
+    if (stride == 1)
+        for (int64_t i = 0; i < count; i += VL)
+            vstore_upto(to + i, vload_or(from + i, count - i, vzero()), count - i);
+    else if (stride == 2)
+        for (int64_t i = 0; i < count; i += VL) {
+            const int64_t left = 2 * (count - i) - 1;
+            const vec a = vload_or(from + 2 * i, left, vzero());
+            const vec b = left > VL ? vload_or(from + 2 * i + VL, left - VL, vzero()) : vzero();
+            vstore_upto(to + i, vunmix(veven_mixed(a, b)), count - i);
+        }
+    else
+        for (int64_t i = 0; i < count; i++)
+            to[i] = from[i * stride];
+}
+
+/* Phase `phase` of the rows: columns phase, phase + stride... from the band's left edge on. */
+VINLINE void fill_phase(const conv_gather *g, int64_t stride, int64_t phase, const real *source,
+                        int64_t channels, const conv_band *band) {
+    const int64_t top = band->first_row * g->stride_h + g->min_h, left = g->min_w + phase;
+    const int64_t segment = band->segment, cols = stride * segment;
+    const int64_t begin = MIN(segment, left < 0 ? ceil_div(-left, stride) : 0);
+    const int64_t end = MAX(begin, MIN(segment, ceil_div(MAX(0, g->width - left), stride)));
+    real *to = band->own + phase * segment;
+    const real *from = source + top * g->width + left + begin * stride;
+    for (int64_t c = 0; c < channels; c++, from += g->height * g->width, to += band->plane)
+        for (int64_t r = 0; r < band->rows; r++) {
+            real *const row = to + r * cols;
+            const bool inside = top + r >= 0 && top + r < g->height;
+            const int64_t first = inside ? begin : segment, last = inside ? end : segment;
+            for (int64_t j = 0; j < first; j++)
+                row[j] = 0;
+            copy_strided(last - first, stride, from + r * g->width, row + first);
+            for (int64_t j = last; j < segment; j++)
+                row[j] = 0;
+        }
+}
+
+static void fill_rows(const conv_gather *g, const real *source, int64_t channels,
+                      const conv_band *band) {
+    for (int64_t phase = 0; phase < g->stride_w; phase++) {
+        if (!is_seen(g, phase))
+            continue;
+        if (g->stride_w == 1)
+            fill_phase(g, 1, 0, source, channels, band);
+        else if (g->stride_w == 2)
+            fill_phase(g, 2, phase, source, channels, band);
+        else
+            fill_phase(g, g->stride_w, phase, source, channels, band);
+    }
 }
 
 void FN(conv_band_fill)(const conv_gather *g, const real *source, int64_t channels, int64_t pixel,
                         int64_t pixels, conv_band *band) {
     band->first_row = pixel / g->grid_w;
-    const int64_t last_row = (pixel + pixels - 1) / g->grid_w;
-    band->rows = band_rows(g, last_row - band->first_row + 1);
-    band->cols = band_cols(g);
-    const int64_t top = band->first_row * g->stride_h + g->min_h;
-    const int64_t begin = MIN(MAX(0, -g->min_w), band->cols); /* first column inside the source */
-    const int64_t end = MAX(begin, MIN(band->cols, g->width - g->min_w));
-    for (int64_t c = 0; c < channels; c++)
-        for (int64_t r = 0; r < band->rows; r++) {
-            real *const to = band->data + (c * band->rows + r) * band->cols;
-            const int64_t row = top + r;
-            if (row < 0 || row >= g->height) {
-                memset(to, 0, (size_t)band->cols * sizeof(real));
-                continue;
-            }
-            const real *const from = source + (c * g->height + row) * g->width + g->min_w;
-            for (int64_t j = 0; j < begin; j++)
-                to[j] = 0;
-            for (int64_t j = begin; j < end; j++)
-                to[j] = from[j];
-            for (int64_t j = end; j < band->cols; j++)
-                to[j] = 0;
-        }
+    band->rows = band_rows(g, (pixel + pixels - 1) / g->grid_w - band->first_row + 1);
+    band->segment = band_segment(g);
+    band->plane = band->rows * g->stride_w * band->segment;
+    for (int64_t t = 0; t < g->taps; t++) {
+        const int64_t down = g->tap_h[t] - g->min_h, right = g->tap_w[t] - g->min_w;
+        band->tap[t] =
+            (down * g->stride_w + right % g->stride_w) * band->segment + right / g->stride_w;
+    }
+    band->data = g->in_place ? source : band->own;
+    if (!g->in_place)
+        fill_rows(g, source, channels, band);
 }
 
 /* Where pixel `pixel` of the grid lies in a band's plane, for the tap (min_h, min_w). */
 static int64_t band_offset(const conv_gather *g, const conv_band *band, int64_t pixel) {
     const int64_t i = pixel / g->grid_w - band->first_row, j = pixel % g->grid_w;
-    return i * g->stride_h * band->cols + j * g->stride_w;
+    return i * g->stride_h * g->stride_w * band->segment + j;
 }
 
-static int64_t tap_offset(const conv_gather *g, const conv_band *band, int64_t tap) {
-    return (g->tap_h[tap] - g->min_h) * band->cols + g->tap_w[tap] - g->min_w;
-}
-
-/* A run of pixels that are neighbours in the band: `to` is its first lane or depth. */
+/* A run of pixels that are neighbours in the band: `to` is its first lane. */
 typedef struct {
     int64_t to, from;
 } run;
 
-/* The runs of pixels [pixel, pixel + pixels): one per grid row at stride 1. At most `pixels`. */
-static int64_t find_runs(const conv_gather *g, const conv_band *band, int64_t pixel, int64_t pixels,
-                         run *runs) {
+/* Each run of pixels, one per row of the grid, is copied as a whole vector; what it writes too much
+ * the next run or depth overwrites. */
+void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t channels,
+                          int64_t pixel, int64_t pixels, real *packed) {
+    run runs[VL];
     int64_t count = 0;
     for (int64_t to = 0; to < pixels; to += g->grid_w - (pixel + to) % g->grid_w)
         runs[count++] = (run){to, band_offset(g, band, pixel + to)};
-    return count;
-}
-
-/* Each run is copied by whole vectors; what it writes too much the next run or depth overwrites. */
-static void pack_runs(const conv_gather *g, const conv_band *band, int64_t channels, int64_t pixel,
-                      int64_t pixels, real *packed) {
-    run runs[NR];
-    const int64_t count = find_runs(g, band, pixel, pixels, runs);
-    for (int64_t c = 0; c < channels; c++)
-        for (int64_t t = 0; t < g->taps; t++) {
-            const real *const from =
-                band->data + c * band->rows * band->cols + tap_offset(g, band, t);
+    const real *plane = band->data;
+    for (int64_t c = 0; c < channels; c++, plane += band->plane) {
+        if (g->in_place) { /* nothing may be read behind the last plane */
+            vstore(packed, vload_or(plane + runs[0].from, pixels, vzero()));
+            packed += VL;
+            continue;
+        }
+        for (int64_t t = 0; t < g->taps; t++, packed += VL) {
+            const real *const from = plane + band->tap[t];
             for (int64_t i = 0; i < count; i++)
-                for (int v = 0; v < NV; v++)
-                    vstore(packed + runs[i].to + v * VL, vload(from + runs[i].from + v * VL));
-            for (int64_t i = pixels; i < NR; i++)
+                vstore(packed + runs[i].to, vload(from + runs[i].from));
+            for (int64_t i = pixels; i < VL; i++)
                 packed[i] = 0;
-            packed += NR;
         }
-}
-
-static void pack_strided(const conv_gather *g, const conv_band *band, int64_t channels,
-                         int64_t pixel, int64_t pixels, real *packed) {
-    int64_t lane[NR];
-    for (int64_t i = 0; i < NR; i++) /* missing pixels repeat the first: nobody reads their sums */
-        lane[i] = band_offset(g, band, i < pixels ? pixel + i : pixel);
-    for (int64_t c = 0; c < channels; c++)
-        for (int64_t t = 0; t < g->taps; t++) {
-            const real *const from =
-                band->data + c * band->rows * band->cols + tap_offset(g, band, t);
-            for (int64_t i = 0; i < NR; i++)
-                packed[i] = from[lane[i]];
-            packed += NR;
-        }
-}
-
-void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t channels,
-                          int64_t pixel, int64_t pixels, real *packed) {
-    if (g->stride_w == 1)
-        pack_runs(g, band, channels, pixel, pixels, packed);
-    else
-        pack_strided(g, band, channels, pixel, pixels, packed);
-}
-
-/* At stride 1 VL x VL blocks (entries x pixels) are transposed; what a row's last block writes too
- * much the next row's blocks overwrite. */
-static void pack_transposed(const conv_gather *g, const conv_band *band, const int64_t *entry,
-                            int64_t count, int64_t pixel, int64_t pixels, real *packed) {
-    for (int64_t to = 0, length; to < pixels; to += length) {
-        length = MIN(pixels - to, g->grid_w - (pixel + to) % g->grid_w);
-        const real *const from = band->data + band_offset(g, band, pixel + to);
-        for (int64_t p = 0; p < length; p += VL)
-            for (int64_t first = 0; first < NR; first += VL) {
-                vec block[VL];
-                for (int64_t i = 0; i < VL; i++)
-                    block[i] = first + i < count ? vload(from + entry[first + i] + p) : vzero();
-                vtranspose(block);
-                for (int64_t i = 0; i < VL; i++)
-                    vstore(packed + (to + p + i) * NR + first, block[i]);
-            }
     }
 }
 
-void FN(conv_pack_taps)(const conv_gather *g, const conv_band *band, int64_t first, int64_t count,
-                        int64_t pixel, int64_t pixels, real *packed) {
-    int64_t entry[NR]; /* where each entry lies in the band */
-    for (int64_t i = 0; i < count; i++)
-        entry[i] = (first + i) / g->taps * band->rows * band->cols +
-                   tap_offset(g, band, (first + i) % g->taps);
-    if (g->stride_w == 1) {
-        pack_transposed(g, band, entry, count, pixel, pixels, packed);
-        return;
-    }
-    for (int64_t p = 0; p < pixels; p++) {
-        const real *const from = band->data + band_offset(g, band, pixel + p);
-        for (int64_t i = 0; i < count; i++)
-            packed[p * NR + i] = from[entry[i]];
-        for (int64_t i = count; i < NR; i++)
-            packed[p * NR + i] = 0;
+/* Runs of pixels by whole vectors; what one writes too much the next run or entry overwrites. */
+void FN(conv_copy_entries)(const conv_gather *g, const conv_band *band, int64_t first,
+                           int64_t count, int64_t pixel, int64_t pixels, int64_t pitch,
+                           real *rows) {
+    for (int64_t i = 0; i < count; i++) {
+        const real *const entry =
+            band->data + (first + i) / g->taps * band->plane + band->tap[(first + i) % g->taps];
+        real *const row = rows + i * pitch;
+        const real *from = entry + band_offset(g, band, pixel);
+        int64_t length = g->grid_w - pixel % g->grid_w;
+        for (int64_t to = 0; to < pixels; to += length, length = g->grid_w) {
+            if (to > 0)
+                from = entry + band_offset(g, band, pixel + to);
+            for (int64_t j = 0; j < MIN(length, pixels - to); j += VL)
+                vstore(row + to + j, vload(from + j));
+        }
     }
 }

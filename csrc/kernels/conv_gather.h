@@ -3,7 +3,9 @@
  * source (channels, height, width) seen from a grid (grid_h, grid_w) through `taps` offsets: entry
  * [(channel, tap)][(i, j)] is source[channel, i * stride_h + tap_h, j * stride_w + tap_w], zero
  * outside. That matrix is never built: a block's rows of the image are copied, with their padding,
- * into a `band`, and panels for the GEMM core are packed from there.
+ * into a `band`, and vectors for the GEMM core are packed from there. In the band the columns of a
+ * row are taken apart by their remainder modulo the stride, so that neighbours in the grid are
+ * neighbours there. A source that is its own matrix (one tap, stride 1, no padding) needs no band.
  */
 #ifndef NNF_CONV_GATHER_H
 #define NNF_CONV_GATHER_H
@@ -17,34 +19,37 @@ typedef struct {
     int64_t taps;
     const int64_t *tap_h, *tap_w;       /* (taps) */
     int64_t min_h, max_h, min_w, max_w; /* of the taps */
+    bool in_place;                      /* the source is its own band */
 } conv_gather;
 
-/* The rows of the source that some pixels see: data (channels, rows, cols). */
+/* The rows of the source that some pixels see: data (channels, rows, stride_w, segment). */
 typedef struct {
     int64_t first_row; /* grid row of its first pixel */
-    int64_t rows, cols;
-    real *data;
+    int64_t rows, segment, plane;
+    const real *data;
+    int64_t *tap; /* (taps): where in a plane each tap finds the first pixel */
+    real *own;
 } conv_band;
 
-/* Fills in the tap bounds. */
+/* Fills in the tap bounds. A source in place becomes one row of pixels. */
 void FN(conv_gather_bounds)(conv_gather *g);
 
-/* The most reals a band of `channels` needs for `pixels` consecutive pixels, slack included. */
-int64_t FN(conv_band_size)(const conv_gather *g, int64_t channels, int64_t pixels);
+/* Memory of a band for up to `channels` and `pixels` consecutive pixels; false if there is none. */
+bool FN(conv_band_alloc)(const conv_gather *g, int64_t channels, int64_t pixels, conv_band *band);
+void FN(conv_band_free)(conv_band *band);
 
-/* Copies what pixels [pixel, pixel + pixels) see of `channels` planes of source into band->data. */
+/* Points band->data at what pixels [pixel, pixel + pixels) see of `channels` planes of source. */
 void FN(conv_band_fill)(const conv_gather *g, const real *source, int64_t channels, int64_t pixel,
                         int64_t pixels, conv_band *band);
 
-/* Packs one panel of up to NR pixels, depth (channels x taps): packed (channels * taps, NR). Writes
- * up to NR reals past its end. */
+/* Packs a vector of up to VL pixels, depth (channels x taps): packed (channels * taps, VL). Writes
+ * up to VL reals past its end. */
 void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t channels,
                           int64_t pixel, int64_t pixels, real *packed);
 
-/* Packs one panel of up to NR entries (channel, tap) from `first` on, depth `pixels`: packed
- * (pixels, NR). first counts from the band's first channel. Writes up to VL * NR reals past its
- * end. */
-void FN(conv_pack_taps)(const conv_gather *g, const conv_band *band, int64_t first, int64_t count,
-                        int64_t pixel, int64_t pixels, real *packed);
+/* Copies pixels [pixel, pixel + pixels) of entries [first, first + count) (channel, tap) to rows
+ * (count, pitch); first counts from the band's first channel. Writes up to VL reals past a row. */
+void FN(conv_copy_entries)(const conv_gather *g, const conv_band *band, int64_t first,
+                           int64_t count, int64_t pixel, int64_t pixels, int64_t pitch, real *rows);
 
 #endif

@@ -21,11 +21,13 @@ typedef struct {
     real *result;           /* (images, groups * rows, plane) */
     int64_t plane;
     /* Grid pixel (i, j) is result[(a + i * step_h) * result_width + b + j * step_w]. */
-    int64_t offset, step_h, step_w, result_width;
+    int64_t offset, step_h, step_w, result_width, grid_w;
     const real *bias; /* (groups * rows) or NULL */
     nnf_activation act;
-    real *packed; /* weights: (groups, panels, channels * taps, MR) */
-    int64_t group_stride;
+    /* weights of a group: rows where they lie, or packed (row tiles, channels * taps, MR) */
+    gemm_left weights;
+    const real *left;
+    int64_t left_group;
     /* Blocking: a task has `block_images` images or `block_pixels` pixels of one, and block_rows.
      */
     int64_t block_images, block_pixels, block_rows, block_channels;
@@ -37,15 +39,18 @@ static bool is_dense(const gathered_product *g) { return g->step_h == 1 && g->st
 static void choose_blocks(gathered_product *g) {
     const int64_t pixels = g->from.grid_h * g->from.grid_w;
     const int64_t cuts = ceil_div(pixels, NC);
-    g->block_pixels = round_up(ceil_div(pixels, cuts), NR);
+    g->block_pixels = round_up(ceil_div(pixels, cuts), VL);
     g->pixel_tasks = ceil_div(pixels, g->block_pixels);
     g->block_images = g->pixel_tasks > 1 ? 1 : MAX(1, NC / g->block_pixels);
-    while (g->block_images > 1 && ceil_div(g->images, g->block_images) * g->groups < 24)
+    g->block_rows = g->rows;
+    /* For many threads, blocks of fewer images, down to a tile; then, as each packs its images
+     * again, of fewer rows. */
+    while (g->block_images > 1 && g->block_images * g->block_pixels > NR &&
+           ceil_div(g->images, g->block_images) * g->groups < 16)
         g->block_images /= 2;
     g->image_tasks = ceil_div(g->images, g->block_images);
-    g->block_rows = g->rows;
     while (g->block_rows > 4 * MR &&
-           g->image_tasks * g->pixel_tasks * g->groups * ceil_div(g->rows, g->block_rows) < 24)
+           g->image_tasks * g->pixel_tasks * g->groups * ceil_div(g->rows, g->block_rows) < 16)
         g->block_rows = round_up(g->block_rows / 2, MR);
     g->row_tasks = ceil_div(g->rows, g->block_rows);
     g->block_channels = MAX(1, MIN(g->channels, KC / g->from.taps));
@@ -55,17 +60,21 @@ static void choose_blocks(gathered_product *g) {
 static void scatter(const gathered_product *g, const real *sums, int64_t sums_stride, int64_t rows,
                     int64_t pixel, int64_t pixels, real *result) {
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t p = 0; p < pixels; p++) {
-            const int64_t i = (pixel + p) / g->from.grid_w, j = (pixel + p) % g->from.grid_w;
-            result[r * g->plane + g->offset + i * g->step_h * g->result_width + j * g->step_w] =
-                sums[r * sums_stride + p];
+        for (int64_t p = 0, length; p < pixels; p += length) {
+            const int64_t i = (pixel + p) / g->grid_w, j = (pixel + p) % g->grid_w;
+            const real *const from = sums + r * sums_stride + p;
+            real *const to =
+                result + r * g->plane + g->offset + i * g->step_h * g->result_width + j * g->step_w;
+            length = MIN(pixels - p, g->grid_w - j);
+            for (int64_t k = 0; k < length; k++)
+                to[k * g->step_w] = from[k];
         }
 }
 
 /* What a task works on. */
 typedef struct {
     int64_t image, images, group, pixel, pixels, row, rows;
-    int64_t image_panels; /* panels of an image */
+    int64_t image_vectors; /* vectors of an image */
 } block;
 
 static block find_block(const gathered_product *g, int64_t index) {
@@ -79,23 +88,22 @@ static block find_block(const gathered_product *g, int64_t index) {
     b.group = index % g->groups;
     b.image = index / g->groups * g->block_images;
     b.images = MIN(g->block_images, g->images - b.image);
-    b.image_panels = ceil_div(b.pixels, NR);
+    b.image_vectors = ceil_div(b.pixels, VL);
     return b;
 }
 
-/* Packs channels [c, c + channels) of all images of a block: (panels, channels * taps, NR). */
+/* Packs channels [c, c + channels) of all images of a block: (vectors, channels * taps, VL). */
 static void pack_images(const gathered_product *g, const block *b, int64_t c, int64_t channels,
-                        real *band_data, real *packed) {
+                        conv_band *band, real *packed) {
     const int64_t source_plane = g->from.height * g->from.width;
-    conv_band band = {.data = band_data};
     for (int64_t i = 0; i < b->images; i++) {
         const int64_t plane = ((b->image + i) * g->groups + b->group) * g->channels + c;
         FN(conv_band_fill)(&g->from, g->source + plane * source_plane, channels, b->pixel,
-                           b->pixels, &band);
-        for (int64_t p = 0; p < b->pixels; p += NR) {
-            FN(conv_pack_pixels)(&g->from, &band, channels, b->pixel + p, MIN(NR, b->pixels - p),
+                           b->pixels, band);
+        for (int64_t p = 0; p < b->pixels; p += VL) {
+            FN(conv_pack_pixels)(&g->from, band, channels, b->pixel + p, MIN(VL, b->pixels - p),
                                  packed);
-            packed += channels * g->from.taps * NR;
+            packed += channels * g->from.taps * VL;
         }
     }
 }
@@ -107,87 +115,96 @@ static real *result_plane(const gathered_product *g, const block *b, int64_t i) 
 
 static int run_block(const gathered_product *g, int64_t index) {
     const block b = find_block(g, index);
-    const int64_t panels = b.images * b.image_panels, depth = g->channels * g->from.taps;
-    const int64_t sums_stride = panels * NR;
-    real *const band = alloc_reals(FN(conv_band_size)(&g->from, g->block_channels, b.pixels));
-    real *const packed = alloc_reals((g->block_channels * g->from.taps * panels + 1) * NR);
+    const int64_t vectors = b.images * b.image_vectors, taps = g->from.taps;
+    const int64_t sums_stride = vectors * VL;
+    conv_band band;
+    const bool has_band = FN(conv_band_alloc)(&g->from, g->block_channels, b.pixels, &band);
+    real *const packed = alloc_reals((g->block_channels * taps * vectors + 1) * VL);
     real *const sums = is_dense(g) ? NULL : alloc_reals(b.rows * sums_stride);
-    const bool ready = band && packed && (sums || is_dense(g));
-    gemm_panel out[NC / NR];
-    for (int64_t q = 0; q < panels; q++) {
-        const int64_t p = q % b.image_panels * NR;
-        out[q].c = sums ? sums + q * NR : result_plane(g, &b, q / b.image_panels) + b.pixel + p;
-        out[q].width = MIN(NR, b.pixels - p);
-        out[q].col_bias = NULL;
+    const bool ready = has_band && packed && (sums || is_dense(g));
+    gemm_column out[NC / VL];
+    for (int64_t v = 0; v < vectors; v++) {
+        const int64_t p = v % b.image_vectors * VL;
+        out[v] = (gemm_column){
+            .c = sums ? sums + v * VL : result_plane(g, &b, v / b.image_vectors) + b.pixel + p,
+            .width = MIN(VL, b.pixels - p),
+        };
     }
-    const real *weights = g->packed + g->group_stride * b.group + b.row * depth;
+    const real *const left = g->left + g->left_group * b.group + b.row / MR * g->weights.tile;
     /* At least once: an empty sum is zero, plus bias. */
     for (int64_t c = 0; ready && (c == 0 || c < g->channels); c += g->block_channels) {
-        const int64_t channels = MIN(g->block_channels, g->channels - c);
-        const int64_t k = channels * g->from.taps;
+        const int64_t channels = MIN(g->block_channels, g->channels - c), k = channels * taps;
         const bool last = c + channels == g->channels;
         const gemm_finish f = {
             .accumulate = c > 0,
             .row_bias = last && g->bias ? g->bias + b.group * g->rows + b.row : NULL,
             .act = last ? g->act : NNF_LINEAR,
         };
-        pack_images(g, &b, c, channels, band, packed);
-        FN(gemm_block)(b.rows, k, weights + c * g->from.taps * MR, depth * MR, packed, k * NR,
-                       panels, out, sums ? sums_stride : g->plane, &f);
+        const gemm_part stretch = {left + c * taps * g->weights.depth, k};
+        gemm_left weights = g->weights;
+        weights.parts = 1;
+        weights.part = &stretch;
+        const gemm_right pixels = {packed, k * VL, VL};
+        pack_images(g, &b, c, channels, &band, packed);
+        FN(gemm_block)(b.rows, &weights, &pixels, vectors, out, sums ? sums_stride : g->plane, &f);
     }
     for (int64_t i = 0; ready && sums && i < b.images; i++)
-        scatter(g, sums + i * b.image_panels * NR, sums_stride, b.rows, b.pixel, b.pixels,
+        scatter(g, sums + i * b.image_vectors * VL, sums_stride, b.rows, b.pixel, b.pixels,
                 result_plane(g, &b, i));
-    nnf_free(band);
+    FN(conv_band_free)(&band);
     nnf_free(packed);
     nnf_free(sums);
     return ready ? NNF_OK : NNF_NO_MEMORY;
 }
 
-/* Weights of a group: element (row, channel, tap) is weight[row * row_stride + channel *
- * channel_stride + tap_index[tap]]. */
-static int run_gathered(gathered_product *g, const real *weight, int64_t weight_group,
-                        int64_t row_stride, int64_t channel_stride, const int64_t *tap_index) {
-    const int64_t taps = g->from.taps, depth = g->channels * taps;
-    FN(conv_gather_bounds)(&g->from);
+static int run_gathered(gathered_product *g) {
     choose_blocks(g);
-    g->group_stride = round_up(g->rows, MR) * depth;
-    g->packed = alloc_reals(g->groups * g->group_stride);
-    if (!g->packed)
-        return NNF_NO_MEMORY;
-    const int64_t panels = ceil_div(g->rows, MR);
-    PARALLEL_FOR(q, g->groups * panels, 1.0 * (double)(g->groups * g->group_stride), {
-        const int64_t row = q % panels * MR;
-        const real *const from = weight + q / panels * weight_group;
-        real *to = g->packed + q / panels * g->group_stride + row * depth;
-        for (int64_t c = 0; c < g->channels; c++)
-            for (int64_t t = 0; t < taps; t++)
-                for (int64_t i = row; i < row + MR; i++)
-                    *to++ =
-                        i < g->rows ? from[i * row_stride + c * channel_stride + tap_index[t]] : 0;
-    });
     const int64_t tasks = g->image_tasks * g->groups * g->pixel_tasks * g->row_tasks;
     const double pixels = (double)(g->images * g->groups * g->from.grid_h * g->from.grid_w);
     atomic_int failed = 0;
-    PARALLEL_FOR(index, tasks, 0.03 * pixels * (double)(g->rows * depth), {
-        if (run_block(g, index) != NNF_OK)
-            failed = 1;
-    });
-    nnf_free(g->packed);
+    PARALLEL_FOR(index, tasks, 0.02 * pixels * (double)(g->rows * (g->channels * g->from.taps + 4)),
+                 {
+                     if (run_block(g, index) != NNF_OK)
+                         failed = 1;
+                 });
     return failed ? NNF_NO_MEMORY : NNF_OK;
+}
+
+/* The turned weights of a phase: rows are the channels of weight (k, channels, taps), depths its k
+ * x the phase's taps. */
+static int run_turned(gathered_product *g, const real *weight, int64_t taps,
+                      const int64_t *tap_index) {
+    const int64_t depth = g->channels * g->from.taps, tiles = ceil_div(g->rows, MR);
+    g->left_group = tiles * MR * depth;
+    real *const packed = alloc_reals(g->groups * g->left_group);
+    if (!packed)
+        return NNF_NO_MEMORY;
+    PARALLEL_FOR(q, g->groups * tiles, 0.5 * (double)(g->groups * g->left_group), {
+        const int64_t row = q % tiles * MR, rows = MIN(MR, g->rows - row);
+        const real *from = weight + (q / tiles * g->channels * g->rows + row) * taps;
+        real *to = packed + q * MR * depth;
+        for (int64_t c = 0; c < g->channels; c++, from += g->rows * taps)
+            for (int64_t t = 0; t < g->from.taps; t++, to += MR)
+                for (int64_t i = 0; i < MR; i++)
+                    to[i] = i < rows ? from[i * taps + tap_index[t]] : 0;
+    });
+    g->left = packed;
+    g->weights = (gemm_left){.tile = MR * depth, .row = 1, .depth = MR};
+    const int status = run_gathered(g);
+    nnf_free(packed);
+    return status;
 }
 
 int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
                           nnf_activation act, real *y) {
     const int64_t taps = d->kh * d->kw, channels = d->c / d->groups, rows = d->k / d->groups;
-    int64_t *const table = nnf_alloc((size_t)taps * 3 * sizeof(int64_t));
-    if (!table)
+    int64_t *const tap_h = nnf_alloc((size_t)taps * 2 * sizeof(int64_t)), *const tap_w =
+                                                                              tap_h + taps;
+    if (!tap_h)
         return NNF_NO_MEMORY;
-    int64_t *const tap_h = table, *const tap_w = table + taps, *const tap_index = table + 2 * taps;
     for (int64_t t = 0; t < taps; t++) {
         tap_h[t] = t / d->kw * d->dilation_h - d->pad_h;
         tap_w[t] = t % d->kw * d->dilation_w - d->pad_w;
-        tap_index[t] = t;
     }
     gathered_product g = {
         .from = {.height = d->h,
@@ -211,10 +228,13 @@ int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight, 
         .result_width = d->ow,
         .bias = bias,
         .act = act,
+        .weights = {.tile = MR * channels * taps, .row = channels * taps, .depth = 1},
+        .left = weight,
+        .left_group = rows * channels * taps,
     };
-    const int status =
-        run_gathered(&g, weight, rows * channels * taps, channels * taps, taps, tap_index);
-    nnf_free(table);
+    FN(conv_gather_bounds)(&g.from);
+    const int status = run_gathered(&g);
+    nnf_free(tap_h);
     return status;
 }
 
@@ -262,11 +282,12 @@ int FN(conv_gemm_backward_input)(const nnf_conv *d, const real *dy, const real *
                 .step_h = d->stride_h,
                 .step_w = d->stride_w,
                 .result_width = d->w,
+                .grid_w = ceil_div(d->w - b, d->stride_w),
             };
             g.from.taps = phase_taps(d, a, b, table, table + taps, table + 2 * taps);
+            FN(conv_gather_bounds)(&g.from);
             if (g.from.taps > 0) {
-                status = run_gathered(&g, weight, rows * channels * taps, taps, channels * taps,
-                                      table + 2 * taps);
+                status = run_turned(&g, weight, taps, table + 2 * taps);
                 continue;
             }
             for (int64_t plane = 0; plane < d->n * d->c; plane++) /* no tap reaches these pixels */

@@ -1,86 +1,172 @@
 /* conv_weight.c: weight gradient of a convolution as implicit GEMM.
  *
- * dweight (k, c/groups x kh x kw) = dy (k, n x oh x ow) times the gathered x, transposed
- * (n x oh x ow, c/groups x taps). The sum over images is cut into parts whose number depends on the
- * shapes alone; each part is summed by one thread, in order, and the parts are added in order.
+ * dweight (k, c/groups x kh x kw), transposed, is the gathered x (c/groups x taps, n x oh x ow)
+ * times dy (k, n x oh x ow) transposed: of x, the larger one, pixels are copied as they lie, or
+ * read in place, and only dy is turned. The sum over images is cut into parts whose number depends
+ * on the shapes alone; each part is summed by one thread, in order, and the parts are added in
+ * order.
  */
 #include <stdatomic.h>
 
 #include "conv.h"
 
 #include "conv_gather.h"
+#include "gemm_micro.h"
 
 typedef struct {
     const nnf_conv *d;
     conv_gather from;
     const real *dy, *x;
     int64_t rows, channels, entries; /* of a group; entries = channels x taps */
-    int64_t row_tasks, entry_tasks, parts;
-    real *partial; /* (parts, k, entries) */
+    int64_t block_channels;
+    int64_t row_tasks, channel_tasks, parts;
+    real *sums;      /* (parts, groups, entries, rows) */
+    real *bias_sums; /* (parts, k) or NULL */
 } weight_gradient;
 
-enum { ROW_BLOCK = 2 * MC, MAX_PARTS = 16 };
+enum { ENTRIES = 288, MAX_PARTS = 16 };
+
+/* What a task works on: some channels of x, some rows of dy. */
+typedef struct {
+    int64_t part, group, channel, channels, row, rows;
+} block;
+
+static block find_block(const weight_gradient *g, int64_t index) {
+    block b;
+    b.channel = index % g->channel_tasks * g->block_channels;
+    b.channels = MIN(g->block_channels, g->channels - b.channel);
+    index /= g->channel_tasks;
+    b.row = index % g->row_tasks * NC;
+    b.rows = MIN(NC, g->rows - b.row);
+    index /= g->row_tasks;
+    b.group = index % g->d->groups;
+    b.part = index / g->d->groups;
+    return b;
+}
+
+/* Scratch of a task: the band of an image, entries of x (entries, pitch), dy turned (vectors,
+ * pitch, VL), and the stretches of depth that are read in place. */
+typedef struct {
+    conv_band band;
+    int64_t pitch;
+    real *x, *dy;
+    gemm_part *parts;
+} scratch;
+
+static bool alloc_scratch(const weight_gradient *g, const block *b, int64_t together, int64_t depth,
+                          scratch *s) {
+    s->pitch = together * depth + VL;
+    const bool has_band = FN(conv_band_alloc)(&g->from, b->channels, depth, &s->band);
+    s->x = g->from.in_place ? NULL : alloc_reals(b->channels * g->from.taps * s->pitch + VL);
+    s->dy = alloc_reals(ceil_div(b->rows, VL) * s->pitch * VL);
+    s->parts = nnf_alloc((size_t)together * sizeof *s->parts);
+    return has_band && (s->x || g->from.in_place) && s->dy && s->parts;
+}
+
+static void free_scratch(scratch *s) {
+    FN(conv_band_free)(&s->band);
+    nnf_free(s->x);
+    nnf_free(s->dy);
+    nnf_free(s->parts);
+}
+
+/* sums (rows) of the turned dy, or added to what is there. */
+static void add_bias(const block *b, int64_t depth, const scratch *s, bool more, real *sums) {
+    for (int64_t v = 0; v * VL < b->rows; v++) {
+        vec sum = more ? vload_or(sums + v * VL, b->rows - v * VL, vzero()) : vzero();
+        vec part[4] = {vzero(), vzero(), vzero(), vzero()};
+        const real *const dy = s->dy + v * s->pitch * VL;
+        int64_t p = 0;
+        for (; p + 4 <= depth; p += 4)
+            NNF_EACH (i, 4)
+                part[i] += vload(dy + (p + i) * VL);
+        for (; p < depth; p++)
+            part[0] += vload(dy + p * VL);
+        sum += (part[0] + part[1]) + (part[2] + part[3]);
+        vstore_upto(sums + v * VL, sum, b->rows - v * VL);
+    }
+}
+
+/* Adds pixels [pixel, pixel + depth) of images [first, first + images). */
+static void add_images(const weight_gradient *g, const block *b, int64_t first, int64_t images,
+                       int64_t pixel, int64_t depth, scratch *s, const gemm_column *out,
+                       bool accumulate) {
+    const nnf_conv *const d = g->d;
+    const int64_t pixels = d->oh * d->ow, taps = g->from.taps, vectors = ceil_div(b->rows, VL);
+    for (int64_t i = 0; i < images; i++) {
+        const int64_t plane = (first + i) * d->groups + b->group;
+        const real *const x = g->x + (plane * g->channels + b->channel) * d->h * d->w;
+        const real *const dy = g->dy + (plane * g->rows + b->row) * pixels + pixel;
+        if (!g->from.in_place) {
+            FN(conv_band_fill)(&g->from, x, b->channels, pixel, depth, &s->band);
+            FN(conv_copy_entries)(&g->from, &s->band, 0, b->channels * taps, pixel, depth, s->pitch,
+                                  s->x + i * depth);
+        }
+        s->parts[i] = (gemm_part){x + pixel, depth};
+        for (int64_t v = 0; v < vectors; v++)
+            FN(gemm_pack)(MIN(VL, b->rows - v * VL), depth, VL, dy + v * VL * pixels, pixels, 1,
+                          s->dy + (v * s->pitch + i * depth) * VL);
+    }
+    if (g->bias_sums && b->channel == 0)
+        add_bias(b, images * depth, s, accumulate,
+                 g->bias_sums + b->part * d->k + b->group * g->rows + b->row);
+    const gemm_part whole = {s->x, images * depth};
+    const int64_t row = g->from.in_place ? pixels : s->pitch;
+    const gemm_left left = {.tile = MR * row,
+                            .row = row,
+                            .depth = 1,
+                            .parts = g->from.in_place ? images : 1,
+                            .part = g->from.in_place ? s->parts : &whole};
+    const gemm_right right = {s->dy, s->pitch * VL, VL};
+    const gemm_finish f = {.accumulate = accumulate, .act = NNF_LINEAR};
+    FN(gemm_block)(b->channels * taps, &left, &right, vectors, out, g->rows, &f);
+}
 
 static int run_task(const weight_gradient *g, int64_t index) {
-    const nnf_conv *const d = g->d;
-    const int64_t entry = index % g->entry_tasks * NC;
-    const int64_t entries = MIN(NC, g->entries - entry);
-    index /= g->entry_tasks;
-    const int64_t row = index % g->row_tasks * ROW_BLOCK;
-    const int64_t rows = MIN(ROW_BLOCK, g->rows - row);
-    index /= g->row_tasks;
-    const int64_t group = index % d->groups, part = index / d->groups;
-
-    const int64_t channel = entry / g->from.taps;
-    const int64_t channels = (entry + entries - 1) / g->from.taps - channel + 1;
-    const int64_t pixels = d->oh * d->ow, k = MIN(KC, pixels), panels = ceil_div(entries, NR);
-    conv_band band = {.data = alloc_reals(FN(conv_band_size)(&g->from, channels, k))};
-    real *const a = alloc_reals(round_up(rows, MR) * k);
-    real *const b = alloc_reals((panels * k + VL) * NR);
-    const bool ready = band.data && a && b;
-
-    gemm_panel out[NC / NR];
-    for (int64_t q = 0; q < panels; q++) {
-        out[q].c =
-            g->partial + ((part * d->k + group * g->rows + row) * g->entries) + entry + q * NR;
-        out[q].width = MIN(NR, entries - q * NR);
-        out[q].col_bias = NULL;
-    }
-    gemm_finish f = {.accumulate = false, .act = NNF_LINEAR};
-    const int64_t last = (part + 1) * d->n / g->parts;
-    for (int64_t image = part * d->n / g->parts; ready && image < last; image++)
-        for (int64_t pixel = 0; pixel < pixels; pixel += KC) {
-            const int64_t depth = MIN(KC, pixels - pixel);
-            const int64_t source = (image * d->groups + group) * g->channels + channel;
-            FN(conv_band_fill)(&g->from, g->x + source * d->h * d->w, channels, pixel, depth,
-                               &band);
-            for (int64_t q = 0; q < panels; q++)
-                FN(conv_pack_taps)(&g->from, &band, entry + q * NR - channel * g->from.taps,
-                                   out[q].width, pixel, depth, b + q * depth * NR);
-            const int64_t dy_plane = (image * d->groups + group) * g->rows + row;
-            FN(gemm_pack)(rows, depth, MR, g->dy + dy_plane * pixels + pixel, pixels, 1, a);
-            FN(gemm_block)(rows, depth, a, depth * MR, b, depth * NR, panels, out, g->entries, &f);
-            f.accumulate = true;
-        }
-    nnf_free(band.data);
-    nnf_free(a);
-    nnf_free(b);
+    const block b = find_block(g, index);
+    const int64_t pixels = g->d->oh * g->d->ow, depth = MIN(KC, pixels);
+    const int64_t together = MAX(1, KC / pixels);
+    real *const sums =
+        g->sums +
+        ((b.part * g->d->groups + b.group) * g->entries + b.channel * g->from.taps) * g->rows +
+        b.row;
+    gemm_column out[NC / VL];
+    for (int64_t v = 0; v * VL < b.rows; v++)
+        out[v] = (gemm_column){.c = sums + v * VL, .width = MIN(VL, b.rows - v * VL)};
+    scratch s;
+    const bool ready = alloc_scratch(g, &b, together, depth, &s);
+    const int64_t begin = b.part * g->d->n / g->parts, end = (b.part + 1) * g->d->n / g->parts;
+    for (int64_t first = begin; ready && first < end; first += together)
+        for (int64_t pixel = 0; pixel < pixels; pixel += depth)
+            add_images(g, &b, first, MIN(together, end - first), pixel, MIN(depth, pixels - pixel),
+                       &s, out, first > begin || pixel > 0);
+    free_scratch(&s);
     return ready ? NNF_OK : NNF_NO_MEMORY;
 }
 
-/* dweight[i] = sum of the parts' element i, in order. */
-static void add_parts(const real *partial, int64_t parts, int64_t count, int64_t begin, int64_t end,
-                      real *dweight) {
-    for (int64_t i = begin; i < end; i++)
-        dweight[i] = partial[i];
-    for (int64_t part = 1; part < parts; part++)
-        for (int64_t i = begin; i < end; i++)
-            dweight[i] += partial[part * count + i];
+/* dweight (rows, entries) of a group: VL rows from `row` on of the parts' sums, added in order and
+ * turned. */
+static void add_parts(const weight_gradient *g, int64_t group, int64_t row, real *dweight) {
+    const int64_t rows = MIN(VL, g->rows - row), size = g->d->groups * g->entries * g->rows;
+    const real *const sums = g->sums + group * g->entries * g->rows + row;
+    for (int64_t e = 0; e < g->entries; e += VL) {
+        const int64_t entries = MIN(VL, g->entries - e);
+        vec turned[VL];
+        for (int64_t i = 0; i < VL; i++) {
+            turned[i] = vzero();
+            for (int64_t part = 0; i < entries && part < g->parts; part++)
+                turned[i] += vload_or(sums + part * size + (e + i) * g->rows, rows, vzero());
+        }
+        vtranspose(turned);
+        for (int64_t i = 0; i < rows; i++)
+            vstore_upto(dweight + ((group * g->rows + row + i) * g->entries + e), turned[i],
+                        entries);
+    }
 }
 
-int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight) {
+int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
+                                  real *dbias) {
     const int64_t taps = d->kh * d->kw, channels = d->c / d->groups;
-    const int64_t count = d->k * channels * taps;
     int64_t *const table = nnf_alloc((size_t)taps * 2 * sizeof(int64_t));
     if (!table)
         return NNF_NO_MEMORY;
@@ -104,25 +190,33 @@ int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real 
         .rows = d->k / d->groups,
         .channels = channels,
         .entries = channels * taps,
+        .block_channels = MAX(1, MIN(channels, ENTRIES / taps)),
     };
     FN(conv_gather_bounds)(&g.from);
-    g.row_tasks = ceil_div(g.rows, ROW_BLOCK);
-    g.entry_tasks = ceil_div(g.entries, NC);
-    const int64_t tiles = g.row_tasks * g.entry_tasks * d->groups;
-    g.parts = MAX(1, MIN(MIN(MAX_PARTS, d->n), ceil_div(2 * MAX_PARTS, tiles)));
-    real *const scratch = g.parts > 1 ? alloc_reals(g.parts * count) : NULL;
-    g.partial = g.parts > 1 ? scratch : dweight;
-    atomic_int failed = g.partial == NULL;
+    g.row_tasks = ceil_div(g.rows, NC);
+    g.channel_tasks = ceil_div(channels, g.block_channels);
+    const int64_t tiles = g.row_tasks * g.channel_tasks * d->groups;
+    g.parts = MAX(1, MIN(MIN(MAX_PARTS, d->n), ceil_div(MAX_PARTS, tiles)));
+    g.sums = alloc_reals(g.parts * d->k * g.entries);
+    g.bias_sums = dbias ? alloc_reals(g.parts * d->k) : NULL;
+    atomic_int failed = !g.sums || (dbias && !g.bias_sums);
     if (!failed)
-        PARALLEL_FOR(index, g.parts * tiles, 0.03 * (double)count * (double)(d->n * d->oh * d->ow),
-                     {
+        PARALLEL_FOR(index, g.parts * tiles,
+                     0.02 * (double)(d->k * g.entries) * (double)(d->n * d->oh * d->ow), {
                          if (run_task(&g, index) != NNF_OK)
                              failed = 1;
                      });
-    if (!failed && g.parts > 1)
-        PARALLEL_RANGE(begin, end, count, 0.3 * (double)g.parts,
-                       add_parts(g.partial, g.parts, count, begin, end, dweight));
-    nnf_free(scratch);
+    const int64_t vectors = ceil_div(g.rows, VL);
+    if (!failed)
+        PARALLEL_FOR(i, d->groups * vectors, 0.3 * (double)(g.parts * d->k * g.entries),
+                     add_parts(&g, i / vectors, i % vectors * VL, dweight));
+    for (int64_t k = 0; dbias && !failed && k < d->k; k++) {
+        dbias[k] = 0;
+        for (int64_t part = 0; part < g.parts; part++)
+            dbias[k] += g.bias_sums[part * d->k + k];
+    }
+    nnf_free(g.sums);
+    nnf_free(g.bias_sums);
     nnf_free(table);
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }

@@ -1,41 +1,36 @@
-/* gemm.c: matrix products over packed panels, and the linear layers made of them.
+/* gemm.c: products of dense matrices, and the linear layers made of them.
  *
  * gemm: a (m, k) or (k, m), b (k, n) or (n, k), bias (n) or NULL, y (m, n) = op(a) op(b) + bias.
  * linear: x (n, in), weight (out, in), bias (out), y (n, out).
  *
  * Every element of y is a sum over blocks of KC depths in ascending order, each block summed in one
- * register: neither the tiling nor the thread count changes its bits.
+ * register: neither the packing, nor the tiling, nor the thread count changes its bits.
  */
 #include "gemm.h"
 
-#include "gemm_micro.h"
+#include <stdatomic.h>
 
-void FN(gemm_block)(int64_t m, int64_t k, const real *a, int64_t a_stride, const real *b,
-                    int64_t b_stride, int64_t panels, const gemm_panel *out, int64_t ldc,
-                    const gemm_finish *f) {
-    for (int64_t block = 0; block < m; block += MC) {
-        const int64_t block_end = MIN(m, block + MC);
-        for (int64_t q = 0; q < panels; q++)
-            for (int64_t i = block; i < block_end; i += MR)
-                gemm_tile(MIN(MR, block_end - i), out[q].width, k, a + i / MR * a_stride,
-                          b + q * b_stride, f, i, out[q].col_bias, out[q].c + i * ldc, ldc);
-    }
-}
+#include "activate.h"
 
 /* What is packed at once: bounds the scratch to DEPTH (ROWS + COLS) reals. */
 enum { DEPTH = 4 * KC, ROWS = 48 * MC, COLS = 16 * NC };
+/* Operands beyond these sizes are packed, as measured: smaller ones stay in a core's cache, and few
+ * rows do not repay the packing of b. */
+enum { LARGE_A = (1 << 20) / sizeof(real), LARGE_B = LARGE_A / 2, FEW_ROWS = 48 };
+/* Results of up to so many elements are summed block by block of their depth, in parallel. */
+enum { SMALL_RESULT = 32 * 1024 };
 
 /* One product: op(a), op(b) as strides, and what finishes y. */
 typedef struct {
     int64_t m, n, k;
     const real *a, *b;
-    int64_t a_row, a_depth, b_col, b_depth; /* strides */
+    int64_t a_row, a_depth, b_col, b_depth; /* strides, one of each pair is 1 */
     const real *col_bias;
     nnf_activation act;
     real *y;
 } product;
 
-/* Rows [i, i + m), columns [j, j + n), depths [p, p + k) of it; their panels. */
+/* Rows [i, i + m), columns [j, j + n), depths [p, p + k) of it; the packed operands or NULL. */
 typedef struct {
     int64_t i, m, j, n, p, k;
     real *a, *b;
@@ -47,10 +42,11 @@ typedef struct {
     int64_t rows, cols, row_tasks, col_tasks;
 } tiling;
 
-static tiling choose_tiling(int64_t m, int64_t n) {
-    tiling t = {.rows = MC, .cols = NC};
-    while (ceil_div(m, t.rows) * ceil_div(n, t.cols) < 24 && (t.cols > NR || t.rows > 4 * MR)) {
-        if (t.cols > NR && (t.cols >= t.rows || t.rows <= 4 * MR))
+static tiling choose_tiling(int64_t m, int64_t n, bool whole_columns) {
+    tiling t = {.rows = whole_columns ? m : MC, .cols = NC};
+    while (ceil_div(m, t.rows) * ceil_div(n, t.cols) < 24 &&
+           (t.cols > NR || (t.rows > 4 * MR && !whole_columns))) {
+        if (t.cols > NR && (t.cols >= t.rows || t.rows <= 4 * MR || whole_columns))
             t.cols /= 2;
         else
             t.rows = round_up(t.rows / 2, MR);
@@ -58,6 +54,12 @@ static tiling choose_tiling(int64_t m, int64_t n) {
     t.row_tasks = ceil_div(m, t.rows);
     t.col_tasks = ceil_div(n, t.cols);
     return t;
+}
+
+/* Columns [j, j + cols) of b, depths [p, p + k): packed (ceil(cols / VL), k, VL). */
+static void pack_columns(const product *g, int64_t j, int64_t cols, int64_t p, int64_t k,
+                         real *packed) {
+    FN(gemm_pack)(cols, k, VL, g->b + j * g->b_col + p * g->b_depth, g->b_col, g->b_depth, packed);
 }
 
 /* Task `index` of the packing: MC rows of a each, after those NC columns of b each. */
@@ -68,70 +70,168 @@ static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t 
                       g->a_row, g->a_depth, s->a + i * s->k);
     } else {
         const int64_t j = (index - a_tasks) * NC;
-        FN(gemm_pack)(MIN(NC, s->n - j), s->k, NR, g->b + (s->j + j) * g->b_col + s->p * g->b_depth,
-                      g->b_col, g->b_depth, s->b + j * s->k);
+        pack_columns(g, s->j + j, MIN(NC, s->n - j), s->p, s->k, s->b + j * s->k);
     }
 }
 
-static void multiply_task(const product *g, const part *s, const tiling *t, int64_t index) {
-    const int64_t i = index / t->col_tasks * t->rows, j = index % t->col_tasks * t->cols;
-    const int64_t rows = MIN(t->rows, s->m - i), cols = MIN(t->cols, s->n - j);
-    gemm_panel out[NC / NR];
-    const int64_t panels = ceil_div(cols, NR);
+/* Rows [i, i + rows) and columns [j, j + cols) of a part times its depths. Columns that are not
+ * packed are read where they lie, but for the last ones that fill no vector, or packed into
+ * `scratch` (cols, KC). */
+static void multiply_task(const product *g, const part *s, int64_t i, int64_t rows, int64_t j,
+                          int64_t cols, real *scratch) {
+    gemm_column out[NC / VL];
+    const int64_t vectors = ceil_div(cols, VL);
     int64_t p = 0;
     do { /* at least once: an empty sum is zero, plus bias */
+        const int64_t k = MIN(KC, s->k - p);
         const bool last = s->p + p + KC >= g->k;
-        for (int64_t q = 0; q < panels; q++) {
-            const int64_t col = s->j + j + q * NR;
-            out[q].c = g->y + (s->i + i) * g->n + col;
-            out[q].width = MIN(NR, cols - q * NR);
-            out[q].col_bias = last && g->col_bias ? g->col_bias + col : NULL;
+        for (int64_t v = 0; v < vectors; v++) {
+            const int64_t col = s->j + j + v * VL;
+            out[v].c = g->y + (s->i + i) * g->n + col;
+            out[v].width = MIN(VL, cols - v * VL);
+            out[v].bias = last && g->col_bias ? g->col_bias + col : NULL;
         }
+        const gemm_part stretch = {
+            s->a ? s->a + i * s->k + p * MR
+                 : g->a + (s->i + i) * g->a_row + (s->p + p) * g->a_depth,
+            k,
+        };
+        const gemm_left a = {
+            .tile = s->a ? s->k * MR : MR * g->a_row,
+            .row = s->a ? 1 : g->a_row,
+            .depth = s->a ? MR : g->a_depth,
+            .parts = 1,
+            .part = &stretch,
+        };
         const gemm_finish f = {.accumulate = s->p + p > 0, .act = last ? g->act : NNF_LINEAR};
-        FN(gemm_block)(rows, MIN(KC, s->k - p), s->a + i * s->k + p * MR, s->k * MR,
-                       s->b + j * s->k + p * NR, s->k * NR, panels, out, g->n, &f);
+        const gemm_right packed = {s->b ? s->b + j * s->k + p * VL : scratch,
+                                   s->b ? s->k * VL : k * VL, VL};
+        int64_t done = 0;
+        if (!s->b && g->b_col == 1) { /* whole vectors where they lie */
+            const gemm_right b = {g->b + s->j + j + (s->p + p) * g->b_depth, VL, g->b_depth};
+            done = cols / VL;
+            FN(gemm_block)(rows, &a, &b, done, out, g->n, &f);
+        }
+        if (done < vectors) {
+            if (!s->b)
+                pack_columns(g, s->j + j + done * VL, cols - done * VL, s->p + p, k, scratch);
+            FN(gemm_block)(rows, &a, &packed, vectors - done, out + done, g->n, &f);
+        }
         p += KC;
     } while (p < s->k);
 }
 
-/* b is packed once for all rows. */
-static void run_part(const product *g, const part *s) {
-    const int64_t a_tasks = ceil_div(s->m, MC), b_tasks = s->i == 0 ? ceil_div(s->n, NC) : 0;
-    const double depth = (double)s->k, m = (double)s->m, n = (double)s->n;
-    PARALLEL_FOR(index, a_tasks + b_tasks, 0.4 * depth * (m + n), pack_task(g, s, a_tasks, index));
-    const tiling t = choose_tiling(s->m, s->n);
-    PARALLEL_FOR(index, t.row_tasks * t.col_tasks, 0.03 * depth * m * n,
-                 multiply_task(g, s, &t, index));
+static int multiply_part(const product *g, const part *s) {
+    const bool transposed = !s->b && g->b_col != 1; /* packed by the tasks: once each */
+    const tiling t = choose_tiling(s->m, s->n, transposed);
+    atomic_int failed = 0;
+    PARALLEL_FOR(index, t.row_tasks * t.col_tasks,
+                 0.02 * (double)s->k * (double)s->m * (double)s->n, {
+                     const int64_t i = index / t.col_tasks * t.rows;
+                     const int64_t j = index % t.col_tasks * t.cols, cols = MIN(t.cols, s->n - j);
+                     const int64_t own = transposed ? round_up(cols, VL) : VL;
+                     real *const scratch = s->b ? NULL : alloc_reals(own * MIN(KC, s->k));
+                     if (scratch || s->b)
+                         multiply_task(g, s, i, MIN(t.rows, s->m - i), j, cols, scratch);
+                     else
+                         failed = 1;
+                     nnf_free(scratch);
+                 });
+    return failed ? NNF_NO_MEMORY : NNF_OK;
+}
+
+/* Packs what is to be packed; b once for all rows. */
+static void pack_part(const product *g, const part *s) {
+    const int64_t a_tasks = s->a ? ceil_div(s->m, MC) : 0;
+    const int64_t b_tasks = s->b && s->i == 0 ? ceil_div(s->n, NC) : 0;
+    const double reals = (double)((s->a ? s->m : 0) + (b_tasks ? s->n : 0)) * (double)s->k;
+    PARALLEL_FOR(index, a_tasks + b_tasks, 0.4 * reals, pack_task(g, s, a_tasks, index));
+}
+
+/* y = act(sums of the blocks (blocks, m, n), in order, + bias). */
+static void add_blocks(const product *g, int64_t blocks, const real *sums, int64_t row) {
+    for (int64_t j = 0; j < g->n; j += VL) {
+        const int64_t width = g->n - j, at = row * g->n + j;
+        vec x = vload_or(sums + at, width, vzero());
+        for (int64_t block = 1; block < blocks; block++)
+            x += vload_or(sums + block * g->m * g->n + at, width, vzero());
+        if (g->col_bias)
+            x += vload_or(g->col_bias + j, width, vzero());
+        vstore_upto(g->y + at, activate(x, g->act), width);
+    }
+}
+
+/* A small result of a long depth: a task for each block of KC depths. The sums are those that one
+ * task would have found one after the other. */
+static int run_by_depth(const product *g) {
+    const int64_t blocks = ceil_div(g->k, KC), scratch_size = round_up(MIN(g->n, NC), VL) * KC;
+    real *const sums = alloc_reals(blocks * g->m * g->n);
+    if (!sums)
+        return NNF_NO_MEMORY;
+    atomic_int failed = 0;
+    PARALLEL_FOR(block, blocks, 0.02 * (double)g->k * (double)g->m * (double)g->n, {
+        const int64_t p = block * KC;
+        product of_block = *g;
+        of_block.k = MIN(KC, g->k - p);
+        of_block.a += p * g->a_depth;
+        of_block.b += p * g->b_depth;
+        of_block.col_bias = NULL;
+        of_block.act = NNF_LINEAR;
+        of_block.y = sums + block * g->m * g->n;
+        const part whole = {.m = g->m, .n = g->n, .k = of_block.k};
+        real *const scratch = alloc_reals(scratch_size);
+        for (int64_t j = 0; scratch && j < g->n; j += NC)
+            multiply_task(&of_block, &whole, 0, g->m, j, MIN(NC, g->n - j), scratch);
+        if (!scratch)
+            failed = 1;
+        nnf_free(scratch);
+    });
+    if (!failed)
+        PARALLEL_FOR(row, g->m, 0.2 * (double)(blocks * g->m * g->n),
+                     add_blocks(g, blocks, sums, row));
+    nnf_free(sums);
+    return failed ? NNF_NO_MEMORY : NNF_OK;
 }
 
 static int run_product(const product *g) {
-    const int64_t depth = MIN(DEPTH, g->k);
-    real *const a = alloc_reals(round_up(MIN(ROWS, g->m), MR) * depth);
-    real *const b = alloc_reals(round_up(MIN(COLS, g->n), NR) * depth);
-    const bool ready = a && b;
-    if (ready)
-        for (int64_t j = 0; j < g->n; j += COLS) {
-            int64_t p = 0;
-            do {
-                for (int64_t i = 0; i < g->m; i += ROWS) {
-                    const part s = {.i = i,
-                                    .m = MIN(ROWS, g->m - i),
-                                    .j = j,
-                                    .n = MIN(COLS, g->n - j),
-                                    .p = p,
-                                    .k = MIN(DEPTH, g->k - p),
-                                    .a = a,
-                                    .b = b};
-                    run_part(g, &s);
-                }
-                p += DEPTH;
-            } while (p < g->k);
-        }
+    if (g->m <= FEW_DOTS && g->a_depth == 1 && g->b_depth == 1) {
+        FN(gemm_dot)(g->m, g->n, g->k, g->a, g->b, g->col_bias, g->act, g->y);
+        return NNF_OK;
+    }
+    if (g->k >= 4 * KC && g->m * g->n <= SMALL_RESULT)
+        return run_by_depth(g);
+    const bool transposed_a = g->a_depth != 1;
+    const bool pack_a = g->m * g->k > (transposed_a ? LARGE_A / 2 : LARGE_A) &&
+                        g->n > (transposed_a ? 4 * NR : 8 * NR);
+    const bool pack_b = g->n * g->k > LARGE_B && g->m > FEW_ROWS;
+    const int64_t depth = pack_a || pack_b ? MIN(DEPTH, g->k) : g->k;
+    const int64_t rows = pack_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
+    real *const a = pack_a ? alloc_reals(round_up(MIN(rows, g->m), MR) * depth) : NULL;
+    real *const b = pack_b ? alloc_reals(round_up(MIN(cols, g->n), VL) * depth) : NULL;
+    int status = (pack_a && !a) || (pack_b && !b) ? NNF_NO_MEMORY : NNF_OK;
+    for (int64_t j = 0; j < g->n && status == NNF_OK; j += cols) {
+        int64_t p = 0;
+        do {
+            for (int64_t i = 0; i < g->m && status == NNF_OK; i += rows) {
+                const part s = {.i = i,
+                                .m = MIN(rows, g->m - i),
+                                .j = j,
+                                .n = MIN(cols, g->n - j),
+                                .p = p,
+                                .k = MIN(depth, g->k - p),
+                                .a = a,
+                                .b = b};
+                if (a || b)
+                    pack_part(g, &s);
+                status = multiply_part(g, &s);
+            }
+            p += depth;
+        } while (p < g->k);
+    }
     nnf_free(a);
     nnf_free(b);
-    return ready ? NNF_OK : NNF_NO_MEMORY;
+    return status;
 }
-
 int FN(gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, const real *a,
              const real *b, const real *bias, int act, real *y) {
     if (m == 0 || n == 0)

@@ -1,8 +1,9 @@
 /* gemm.h: the blocked matrix product that linear layers and convolutions share.
  *
- * Operands are packed into panels: `width` items (rows of A, columns of B) side by side, depth
- * after depth, the last panel padded with zeros: packed[panel][depth][width], width MR for A, NR
- * for B. Who packs decides what is multiplied: dense matrices here, images in conv_pack.c.
+ * Rows come in tiles of MR, columns in vectors of VL, one depth after the other:
+ * left (m, k), right (k, vectors, VL). Operands that a few tiles use are read where they lie,
+ * others are packed first, so that they are read in order. Who packs decides what is multiplied:
+ * dense matrices here, images in conv_gather.c.
  */
 #ifndef NNF_GEMM_H
 #define NNF_GEMM_H
@@ -18,10 +19,35 @@
 enum {
     NV = 2,
     NR = NV * VL,
-    KC = 256,                /* depth of a block: a panel of B stays in the L1 cache */
-    MC = 96,                 /* rows of a block: with the block of B it stays in the L2 cache */
+    KC = 256, /* depth of a block: the vectors of a tile stay in the L1 cache */
+    MC = 96,  /* rows of a block: with the block of columns they stay in the L2 cache */
     NC = 1024 / sizeof(real) /* columns of a block: 256 float32 */
 };
+
+/* Element (i, p) is part.a[i / MR * tile + i % MR * row + p * depth]; row or depth is 1. The depths
+ * may come in several stretches, at places of their own. */
+typedef struct {
+    const real *a;
+    int64_t k;
+} gemm_part;
+typedef struct {
+    int64_t tile, row, depth;
+    int64_t parts;
+    const gemm_part *part;
+} gemm_left;
+
+/* Depth p of vector v is b[v * vector + p * depth] and the VL - 1 reals behind it. */
+typedef struct {
+    const real *b;
+    int64_t vector, depth;
+} gemm_right;
+
+/* Where a vector of columns lands: c (m, width) with row stride ldc, width <= VL. */
+typedef struct {
+    real *c;
+    int64_t width;
+    const real *bias; /* (width) or NULL */
+} gemm_column;
 
 /* What happens to a tile of sums: accumulate on c, add biases, activate. */
 typedef struct {
@@ -30,21 +56,17 @@ typedef struct {
     nnf_activation act;   /* NNF_LINEAR, NNF_RELU or NNF_LEAKY_RELU */
 } gemm_finish;
 
-/* Where a panel of B's columns lands: c (m, width) with row stride ldc. */
-typedef struct {
-    real *c;
-    int64_t width;
-    const real *col_bias; /* (width) or NULL */
-} gemm_panel;
+/* out[v] (m, width) = a b for each of the vectors of b. */
+void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t vectors,
+                    const gemm_column *out, int64_t ldc, const gemm_finish *f);
 
-/* c (m, panels) = a b for packed a and b of depth k: a_stride and b_stride reals lie between
- * panels. */
-void FN(gemm_block)(int64_t m, int64_t k, const real *a, int64_t a_stride, const real *b,
-                    int64_t b_stride, int64_t panels, const gemm_panel *out, int64_t ldc,
-                    const gemm_finish *f);
+/* y (m, n) = a (m, k) b (n, k)^T + bias (n) for up to FEW_DOTS rows; bias may be NULL. */
+enum { FEW_DOTS = 4 };
+void FN(gemm_dot)(int64_t m, int64_t n, int64_t k, const real *a, const real *b, const real *bias,
+                  nnf_activation act, real *y);
 
 /* Packs `count` items of depth k: item i, depth p is data[i * item_stride + p * depth_stride], one
- * of the strides being 1. packed (ceil(count / width), k, width). */
+ * of the strides being 1. packed (ceil(count / width), k, width), missing items are zeros. */
 void FN(gemm_pack)(int64_t count, int64_t k, int64_t width, const real *data, int64_t item_stride,
                    int64_t depth_stride, real *packed);
 

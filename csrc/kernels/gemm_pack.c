@@ -13,15 +13,16 @@ static void pack_copy(int64_t count, int64_t k, int64_t width, const real *data,
     for (int64_t p = 0; p < k; p++) {
         const real *const from = data + p * depth_stride;
         real *const to = packed + p * width;
-        if (width == NR)
-            for (int64_t i = 0; i < whole; i += NR)
-                for (int v = 0; v < NV; v++)
-                    vstore(to + i * k + v * VL, vload(from + i + v * VL));
+        if (width == VL)
+            for (int64_t i = 0; i < whole; i += VL)
+                vstore(to + i * k, vload(from + i));
         else
-            for (int64_t i = 0; i < whole; i += MR)
-                for (int64_t j = 0; j < MR; j++)
+            for (int64_t i = 0; i < whole; i += width)
+                for (int64_t j = 0; j < width; j++)
                     to[i * k + j] = from[i + j];
-        if (whole < count)
+        if (whole < count && width == VL)
+            vstore(to + whole * k, vload_part(from + whole, count - whole));
+        else if (whole < count)
             for (int64_t j = 0; j < width; j++)
                 to[whole * k + j] = whole + j < count ? from[whole + j] : 0;
     }
@@ -46,6 +47,25 @@ VINLINE void transpose_block(int lanes, int64_t present, const real *from, int64
         vstore(to + i * width, block[i]);
 }
 
+/* A whole vector of items: nothing spills. */
+static void transpose_vectors(int64_t items, int64_t k, int64_t width, const real *data,
+                              int64_t item_stride, real *packed) {
+    for (int64_t p = 0; p < k; p += VL) {
+        const int64_t depths = MIN(VL, k - p);
+        vec block[VL];
+        if (depths == VL && items >= VL)
+            for (int i = 0; i < VL; i++)
+                block[i] = vload(data + i * item_stride + p);
+        else
+            for (int64_t i = 0; i < VL; i++)
+                block[i] =
+                    i < items ? vload_or(data + i * item_stride + p, depths, vzero()) : vzero();
+        vtranspose(block);
+        for (int64_t i = 0; i < depths; i++)
+            vstore(packed + (p + i) * width, block[i]);
+    }
+}
+
 static void pack_transpose(int64_t items, int64_t k, int64_t width, const real *data,
                            int64_t item_stride, real *packed) {
     for (int64_t first = (width - 1) / VL * VL; first >= 0; first -= VL) {
@@ -53,13 +73,13 @@ static void pack_transpose(int64_t items, int64_t k, int64_t width, const real *
         const int64_t present = MAX(0, MIN(lanes, items - first));
         const real *const from = data + first * item_stride;
         real *const to = packed + first;
-        int64_t p = 0;
-        for (; p + VL < k; p += VL) {
-            if (lanes == VL)
-                transpose_block(VL, present, from + p, item_stride, width, to + p * width);
-            else /* the rest of an A panel: a constant too */
-                transpose_block(MR % VL, present, from + p, item_stride, width, to + p * width);
+        if (lanes == VL) {
+            transpose_vectors(present, k, width, from, item_stride, to);
+            continue;
         }
+        int64_t p = 0;
+        for (; p + VL < k; p += VL) /* the rest of an A panel: a constant */
+            transpose_block(MR % VL, present, from + p, item_stride, width, to + p * width);
         for (; p < k; p++) {
             for (int64_t i = 0; i < lanes; i++)
                 to[p * width + i] = i < present ? from[i * item_stride + p] : 0;

@@ -1,9 +1,10 @@
-/* winograd.c: 3x3 stride-1 convolutions by F(4x4, 3x3): a quarter of the multiplications.
+/* winograd.c: stride-1 convolutions by F(4x4, 3x3), with a quarter of the multiplications, and by
+ * F(2x2, 5x5), with 36 of 100.
  *
- * y (images, rows, oh, ow) = weight (rows, channels, 3, 3) * x (images, channels, h, w). Per block
- * of tiles: x is transformed to (36, tiles, channels); 36 products with the transformed weights
- * (36, panels, channels, NR) give (36, tiles, rows); those are transformed back, 4 x 4 outputs a
- * tile. The input gradient is the same with dy and the weights turned.
+ * y (images, rows, oh, ow) = weight (rows, channels, taps, taps) * x (images, channels, h, w).
+ * Tiles of x become (36, channels, tiles); 36 products with the transformed weights (36, channels,
+ * rows) give (36, rows, tiles), which are taken back to outputs. The input gradient is the same
+ * with dy and the weights turned.
  */
 #include "conv.h"
 
@@ -13,223 +14,228 @@
 
 typedef struct {
     winograd_images from;
-    int64_t rows, oh, ow;
-    int64_t result_stride; /* reals from one image of the result to the next */
-    real *result;
-    const real *bias; /* (rows) or NULL */
-    nnf_activation act;
-    const real *weights;
-    int64_t tiles, block_tiles;
+    winograd_outputs to;
+    winograd_kernels kernels;
+    int64_t tiles, groups; /* of VL rows */
 } winograd;
 
-/* Element (row, channel, tap) is weight[row * row_stride + channel * channel_stride + tap], the tap
- * counted from the end if `turned`. */
-typedef struct {
-    const real *weight;
-    int64_t row_stride, channel_stride;
-    bool turned;
-} kernels;
+enum { CACHE = 384 * 1024 / sizeof(real) }; /* what a core may fill of its L2 cache */
 
-/* One panel of weights: (36, channels, NR) with `plane` reals from entry to entry. */
-static void transform_weights(const kernels *w, int64_t row, int64_t rows, int64_t channels,
-                              int64_t plane, real *out) {
-    for (int64_t c = 0; c < channels; c++)
-        for (int64_t v = 0; v < NR; v += VL) {
-            real lanes[9][VL];
-            for (int t = 0; t < 9; t++)
-                for (int64_t i = 0; i < VL; i++) {
-                    const int64_t r = row + v + i;
-                    const real *const kernel =
-                        w->weight + r * w->row_stride + c * w->channel_stride;
-                    lanes[t][i] = r < rows ? kernel[w->turned ? 8 - t : t] : 0;
-                }
-            vec in[9], transformed[ENTRIES];
-            for (int t = 0; t < 9; t++)
-                in[t] = vload(lanes[t]);
-            weight_2d(in, transformed);
-            for (int e = 0; e < ENTRIES; e++)
-                vstore(out + e * plane + c * NR + v, transformed[e]);
-        }
+/* Rows are multiplied in panels of NV groups, the last of which may be of fewer. Weights of a panel
+ * (36, channels, groups, VL) with `entry` reals from entry to entry. */
+static void transform_panel(const winograd *g, int64_t group, int64_t channel, int64_t channels,
+                            int64_t entry, real *weights) {
+    const int64_t n = MIN(NV, g->groups - group);
+    for (int64_t q = 0; q < n; q++)
+        FN(winograd_kernel_tiles)(&g->kernels, (group + q) * VL, channel, channels, entry, n * VL,
+                                  weights + q * VL);
 }
 
-/* products (tiles, row_lanes) = images (tiles, lanes) x weights (panels, channels, NR), one entry.
- */
-static void multiply_entry(const winograd *g, int64_t tiles, int64_t lanes, int64_t row_lanes,
-                           const real *images, const real *weights, real *products) {
-    const int64_t channels = g->from.channels;
-    for (int64_t q = 0; q < row_lanes; q += NR)
-        for (int64_t t = 0; t < tiles; t += MR) {
-            const real *const a = images + t * lanes, *const b = weights + q * channels;
-            real *const c = products + t * row_lanes + q;
-            tile sums;
-            NNF_ROWS(MIN(MR, tiles - t), {
-                multiply(ROWS, channels, a, lanes, 1, b, NR, &sums);
-                for (int i = 0; i < ROWS; i++)
-                    for (int v = 0; v < NV; v++)
-                        vstore(c + i * row_lanes + v * VL, sums.sum[i][v]);
-            })
-        }
-}
-
-/* Writes pixels (4, 4) of VL rows where they belong: y[lane][i][j], as far as y reaches. */
-static void store_tile(const vec *pixels, int64_t lanes, int64_t height, int64_t width,
-                       int64_t plane, int64_t ow, real *y) {
-    enum { TOGETHER = VL >= 4 ? VL / 4 : 1 }; /* rows of pixels that one transposition takes */
-    if (VL >= 4 && height == 4 && width == 4) {
-        for (int i = 0; i < 4; i += TOGETHER) {
-            vec block[VL];
-            for (int j = 0; j < 4 * TOGETHER; j++)
-                block[j] = pixels[i * 4 + j];
-            vtranspose(block);
-            for (int64_t lane = 0; lane < lanes; lane++)
-                for (int k = 0; k < TOGETHER; k++)
-                    memcpy(y + lane * plane + (i + k) * ow, (const real *)&block[lane] + 4 * k,
-                           4 * sizeof(real));
-        }
-        return;
-    }
-    real values[16][VL];
-    for (int p = 0; p < 16; p++)
-        vstore(values[p], pixels[p]);
-    for (int64_t lane = 0; lane < lanes; lane++)
-        for (int64_t i = 0; i < height; i++)
-            for (int64_t j = 0; j < width; j++)
-                y[lane * plane + i * ow + j] = values[i * 4 + j][lane];
-}
-
-/* Outputs of one tile from its products. */
-static void finish_tile(const winograd *g, int64_t tile_index, int64_t row_plane,
-                        const real *products) {
-    const int64_t image_tiles = g->from.tiles_h * g->from.tiles_w;
-    const int64_t image = tile_index / image_tiles, t = tile_index % image_tiles;
-    const int64_t i = t / g->from.tiles_w * 4, j = t % g->from.tiles_w * 4;
-    const int64_t plane = g->oh * g->ow;
-    for (int64_t r = 0; r < g->rows; r += VL) {
-        const int64_t lanes = MIN(VL, g->rows - r);
-        vec sums[ENTRIES], pixels[16];
-        for (int e = 0; e < ENTRIES; e++)
-            sums[e] = vload(products + e * row_plane + r);
-        output_2d(sums, pixels);
-        if (g->bias) {
-            const vec bias = vload_part(g->bias + r, lanes);
-            for (int p = 0; p < 16; p++)
-                pixels[p] += bias;
-        }
-        if (g->act != NNF_LINEAR)
-            for (int p = 0; p < 16; p++)
-                pixels[p] = activate(pixels[p], g->act);
-        store_tile(pixels, lanes, MIN(4, g->oh - i), MIN(4, g->ow - j), plane, g->ow,
-                   g->result + image * g->result_stride + r * plane + i * g->ow + j);
+/* products (vectors, tiles, VL) = images (channels, tiles) x weights (channels, vectors, VL) of one
+ * entry, or added to what is there. */
+VINLINE void multiply_vectors(int vectors, int64_t tiles, int64_t channels, const real *images,
+                              int64_t images_group, const real *weights, bool more, real *products,
+                              int64_t products_group) {
+    for (int64_t t = 0; t < tiles; t += MR) {
+        tile sums;
+        clear(MR, vectors, &sums);
+        for (int64_t c = 0; c < channels; c += VL)
+            accumulate(MR, vectors, MIN(VL, channels - c), images + c / VL * images_group + t * VL,
+                       VL, 1, weights + c * vectors * VL, vectors * VL, VL, &sums);
+        for (int i = 0; i < MR; i++)
+            for (int v = 0; v < vectors; v++) {
+                real *const to = products + v * products_group + (t + i) * VL;
+                vstore(to, more ? vload(to) + sums.sum[i][v] : sums.sum[i][v]);
+            }
     }
 }
 
-static int run_block(const winograd *g, int64_t index) {
-    const int64_t first = index * g->block_tiles, tiles = MIN(g->block_tiles, g->tiles - first);
-    const int64_t channels = g->from.channels;
-    const int64_t lanes = round_up(channels, VL), row_lanes = round_up(g->rows, NR);
-    const int64_t plane = winograd_plane(tiles, lanes),
-                  row_plane = winograd_plane(tiles, row_lanes);
-    real *const band = alloc_reals(winograd_band_size(&g->from, tiles));
-    real *const images = alloc_reals(ENTRIES * plane), *const products =
-                                                           alloc_reals(ENTRIES * row_plane);
-    const bool ready = band && images && products;
+/* All entries of a panel of `vectors` <= NV groups, from channel group `from` of the images on. */
+static void multiply_panel(int64_t vectors, int64_t tiles, int64_t channels,
+                           const winograd_domain *images, int64_t from, const real *weights,
+                           int64_t weights_entry, bool more, const winograd_domain *products,
+                           int64_t to) {
+    for (int64_t e = 0; e < ENTRIES; e++, weights += weights_entry) {
+        const real *const a = images->data + e * images->entry + from * images->group;
+        real *const c = products->data + e * products->entry + to * products->group;
+        if (vectors == NV)
+            multiply_vectors(NV, tiles, channels, a, images->group, weights, more, c,
+                             products->group);
+        else
+            multiply_vectors(1, tiles, channels, a, images->group, weights, more, c,
+                             products->group);
+    }
+}
+
+static int run_block(const winograd *g, const real *weights, int64_t first, int64_t tiles) {
+    const int64_t channels = g->from.channels, entry = g->groups * VL * channels;
+    winograd_domain images = winograd_shape(channels, tiles);
+    winograd_domain products = winograd_shape(g->to.rows, tiles);
+    real *const band = alloc_reals(winograd_band_size(&g->from));
+    images.data = alloc_reals(ENTRIES * images.entry);
+    products.data = alloc_reals(ENTRIES * products.entry);
+    const bool ready = band && images.data && products.data;
     if (ready) {
-        FN(winograd_image_tiles)(&g->from, first, tiles, lanes, plane, band, images);
-        for (int e = 0; e < ENTRIES; e++)
-            multiply_entry(g, tiles, lanes, row_lanes, images + e * plane,
-                           g->weights + e * row_lanes * channels, products + e * row_plane);
-        for (int64_t t = 0; t < tiles; t++)
-            finish_tile(g, first + t, row_plane, products + t * row_lanes);
+        for (int64_t c = 0; c < groups_of(channels); c++)
+            FN(winograd_image_tiles)(&g->from, first, tiles, c, &images, band);
+        for (int64_t q = 0; q < g->groups; q += NV)
+            multiply_panel(MIN(NV, g->groups - q), tiles, channels, &images, 0,
+                           weights + q * VL * channels, entry, false, &products, q);
+        for (int64_t q = 0; q < g->groups; q++)
+            FN(winograd_output_tiles)(&g->to, first, tiles, q * VL,
+                                      products.data + q * products.group, products.entry);
     }
     nnf_free(band);
-    nnf_free(images);
-    nnf_free(products);
+    nnf_free(images.data);
+    nnf_free(products.data);
     return ready ? NNF_OK : NNF_NO_MEMORY;
 }
 
-/* Tiles of a block: what a core's cache holds of (36, tiles, channels + rows), at least 8 MR so
- * that streaming the weights pays. */
-static int64_t choose_block(int64_t channels, int64_t rows, int64_t tiles) {
-    const int64_t cache = 384 * 1024 / (int64_t)sizeof(real);
-    int64_t block = MAX(cache / (ENTRIES * (channels + rows)), 8 * MR);
-    block = MIN(block, ceil_div(tiles, 16));
-    return round_up(MAX(block, 1), MR);
+static double transform_work(int64_t vectors) { return 30.0 * (double)vectors; }
+
+static double multiply_work(const winograd *g) {
+    return 0.6 * (double)g->tiles * (double)(g->from.channels * g->to.rows);
 }
 
-static int run(winograd *g, const kernels *w) {
-    const int64_t channels = g->from.channels, row_lanes = round_up(g->rows, NR);
-    real *const weights = alloc_reals(ENTRIES * row_lanes * channels);
+/* For many tiles: the weights are transformed once, the tiles in blocks that stay in the cache. */
+static int run_by_tiles(const winograd *g) {
+    const int64_t channels = g->from.channels, entry = g->groups * VL * channels;
+    real *const weights = alloc_reals(ENTRIES * entry);
     if (!weights)
         return NNF_NO_MEMORY;
-    PARALLEL_FOR(q, row_lanes / NR, 60.0 * (double)(row_lanes * channels) / VL,
-                 transform_weights(w, q * NR, g->rows, channels, row_lanes * channels,
-                                   weights + q * NR * channels));
-    g->weights = weights;
-    g->tiles = g->from.images * g->from.tiles_h * g->from.tiles_w;
-    g->block_tiles = choose_block(channels, g->rows, g->tiles);
+    PARALLEL_FOR(
+        panel, ceil_div(g->groups, NV), 2 * transform_work(g->groups * channels),
+        transform_panel(g, panel * NV, 0, channels, entry, weights + panel * NV * VL * channels));
+    int64_t block = MAX(CACHE / (ENTRIES * (groups_of(channels) + g->groups) * VL), 8 * MR);
+    block = round_up(MAX(MIN(block, ceil_div(g->tiles, 16)), 1), MR);
     atomic_int failed = 0;
-    PARALLEL_FOR(index, ceil_div(g->tiles, g->block_tiles),
-                 0.6 * (double)g->tiles * (double)(channels * g->rows), {
-                     if (run_block(g, index) != NNF_OK)
-                         failed = 1;
-                 });
+    PARALLEL_FOR(index, ceil_div(g->tiles, block), multiply_work(g), {
+        const int64_t first = index * block;
+        if (run_block(g, weights, first, MIN(block, g->tiles - first)) != NNF_OK)
+            failed = 1;
+    });
     nnf_free(weights);
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }
 
+static int run_panel(const winograd *g, const winograd_domain *images, int64_t group) {
+    const int64_t n = MIN(NV, g->groups - group), channels = g->from.channels;
+    const int64_t block = round_up(MAX(CACHE / (ENTRIES * NV * VL), 1), VL);
+    const int64_t entry = MIN(block, channels) * n * VL;
+    winograd_domain products = winograd_shape(n * VL, g->tiles);
+    real *const weights = alloc_reals(ENTRIES * entry);
+    products.data = alloc_reals(ENTRIES * products.entry);
+    const bool ready = weights && products.data;
+    for (int64_t c = 0; ready && c < channels; c += block) {
+        const int64_t depth = MIN(block, channels - c);
+        transform_panel(g, group, c, depth, entry, weights);
+        multiply_panel(n, g->tiles, depth, images, c / VL, weights, entry, c > 0, &products, 0);
+    }
+    for (int64_t q = 0; ready && q < n; q++)
+        FN(winograd_output_tiles)(&g->to, 0, g->tiles, (group + q) * VL,
+                                  products.data + q * products.group, products.entry);
+    nnf_free(weights);
+    nnf_free(products.data);
+    return ready ? NNF_OK : NNF_NO_MEMORY;
+}
+
+/* For few tiles and many weights: all tiles are transformed once, the weights panel by panel, into
+ * the cache: written to memory they would be four times what they are. */
+static int run_by_rows(const winograd *g) {
+    const int64_t channels = groups_of(g->from.channels);
+    winograd_domain images = winograd_shape(g->from.channels, g->tiles);
+    images.data = alloc_reals(ENTRIES * images.entry);
+    if (!images.data)
+        return NNF_NO_MEMORY;
+    atomic_int failed = 0;
+    PARALLEL_FOR(c, channels, transform_work(channels * g->tiles), {
+        real *const band = alloc_reals(winograd_band_size(&g->from));
+        if (band)
+            FN(winograd_image_tiles)(&g->from, 0, g->tiles, c, &images, band);
+        else
+            failed = 1;
+        nnf_free(band);
+    });
+    if (!failed)
+        PARALLEL_FOR(panel, ceil_div(g->groups, NV), multiply_work(g), {
+            if (run_panel(g, &images, panel * NV) != NNF_OK)
+                failed = 1;
+        });
+    nnf_free(images.data);
+    return failed ? NNF_NO_MEMORY : NNF_OK;
+}
+
+/* By rows where the transformed weights outgrow the cache and the tiles do not. */
+static int run(winograd *g) {
+    const int64_t channels = groups_of(g->from.channels) * VL, rows = g->groups * VL;
+    const bool large = ENTRIES * channels * rows > 4 * CACHE;
+    return large && g->tiles <= 256 ? run_by_rows(g) : run_by_tiles(g);
+}
+
+/* The convolution of one group: from is what the kernels slide over, to is what they give. */
+static int convolve(const nnf_conv *d, winograd_images from, winograd_outputs to,
+                    winograd_kernels kernels) {
+    from.size = to.size = kernels.size = winograd_size(d);
+    from.images = d->n;
+    from.tiles_h = to.tiles_h = ceil_div(to.oh, to.size);
+    from.tiles_w = to.tiles_w = ceil_div(to.ow, to.size);
+    kernels.rows = to.rows;
+    winograd g = {.from = from,
+                  .to = to,
+                  .kernels = kernels,
+                  .tiles = d->n * from.tiles_h * from.tiles_w,
+                  .groups = groups_of(to.rows)};
+    return run(&g);
+}
+
 int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
                          nnf_activation act, real *y) {
-    const int64_t channels = d->c / d->groups, rows = d->k / d->groups;
+    const int64_t channels = d->c / d->groups, rows = d->k / d->groups, taps = d->kh * d->kw;
     int status = NNF_OK;
     for (int64_t group = 0; group < d->groups && status == NNF_OK; group++) {
-        const kernels w = {weight + group * rows * channels * 9, channels * 9, 9, false};
-        winograd g = {
-            .from = {.images = d->n,
-                     .channels = channels,
-                     .height = d->h,
-                     .width = d->w,
-                     .pad_h = d->pad_h,
-                     .pad_w = d->pad_w,
-                     .tiles_h = ceil_div(d->oh, 4),
-                     .tiles_w = ceil_div(d->ow, 4),
-                     .image_stride = d->c * d->h * d->w,
-                     .data = x + group * channels * d->h * d->w},
-            .rows = rows,
-            .oh = d->oh,
-            .ow = d->ow,
-            .result_stride = d->k * d->oh * d->ow,
-            .result = y + group * rows * d->oh * d->ow,
-            .bias = bias ? bias + group * rows : NULL,
-            .act = act,
-        };
-        status = run(&g, &w);
+        const winograd_images from = {.channels = channels,
+                                      .height = d->h,
+                                      .width = d->w,
+                                      .pad_h = d->pad_h,
+                                      .pad_w = d->pad_w,
+                                      .image_stride = d->c * d->h * d->w,
+                                      .data = x + group * channels * d->h * d->w};
+        const winograd_outputs to = {.rows = rows,
+                                     .oh = d->oh,
+                                     .ow = d->ow,
+                                     .image_stride = d->k * d->oh * d->ow,
+                                     .result = y + group * rows * d->oh * d->ow,
+                                     .bias = bias ? bias + group * rows : NULL,
+                                     .act = act};
+        const winograd_kernels kernels = {.weight = weight + group * rows * channels * taps,
+                                          .row_stride = channels * taps,
+                                          .channel_stride = taps};
+        status = convolve(d, from, to, kernels);
     }
     return status;
 }
 
 int FN(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx) {
-    const int64_t channels = d->c / d->groups, rows = d->k / d->groups;
+    const int64_t channels = d->c / d->groups, rows = d->k / d->groups, taps = d->kh * d->kw;
     int status = NNF_OK;
     for (int64_t group = 0; group < d->groups && status == NNF_OK; group++) {
-        const kernels w = {weight + group * rows * channels * 9, 9, channels * 9, true};
-        winograd g = {
-            .from = {.images = d->n,
-                     .channels = rows,
-                     .height = d->oh,
-                     .width = d->ow,
-                     .pad_h = 2 - d->pad_h,
-                     .pad_w = 2 - d->pad_w,
-                     .tiles_h = ceil_div(d->h, 4),
-                     .tiles_w = ceil_div(d->w, 4),
-                     .image_stride = d->k * d->oh * d->ow,
-                     .data = dy + group * rows * d->oh * d->ow},
-            .rows = channels,
-            .oh = d->h,
-            .ow = d->w,
-            .result_stride = d->c * d->h * d->w,
-            .result = dx + group * channels * d->h * d->w,
-        };
-        status = run(&g, &w);
+        const winograd_images from = {.channels = rows,
+                                      .height = d->oh,
+                                      .width = d->ow,
+                                      .pad_h = d->kh - 1 - d->pad_h,
+                                      .pad_w = d->kw - 1 - d->pad_w,
+                                      .image_stride = d->k * d->oh * d->ow,
+                                      .data = dy + group * rows * d->oh * d->ow};
+        const winograd_outputs to = {.rows = channels,
+                                     .oh = d->h,
+                                     .ow = d->w,
+                                     .image_stride = d->c * d->h * d->w,
+                                     .result = dx + group * channels * d->h * d->w};
+        const winograd_kernels kernels = {.weight = weight + group * rows * channels * taps,
+                                          .row_stride = taps,
+                                          .channel_stride = channels * taps,
+                                          .turned = true};
+        status = convolve(d, from, to, kernels);
     }
     return status;
 }

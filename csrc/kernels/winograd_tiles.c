@@ -1,102 +1,191 @@
-/* winograd_tiles.c: takes images (channels, height, width) into Winograd's domain (36, tiles,
- * lanes).
+/* winograd_tiles.c: takes images (channels, height, width) into Winograd's domain
+ * (36, groups, tiles, VL), and kernels (rows, channels, taps, taps) to (36, channels, VL).
  *
- * VL channels at a time, the rows that a run of tiles sees are copied, padded and with channels
- * innermost, into a band (rows, cols, VL); every tile is then loaded and stored by whole vectors.
+ * One group of VL channels at a time. The pixel rows that a row of tiles sees stand, padded and
+ * with channels innermost, in a band of six rows (6, cols, VL) in the L1 cache; the next row of
+ * tiles finds two of them there already.
  */
 #include "winograd.h"
 
-/* to (end - begin, VL): pixels [begin, end) of a row of `channels` planes, channels innermost. */
-static void interleave(const real *from, int64_t plane, int64_t channels, int64_t begin,
-                       int64_t end, real *to) {
-    int64_t j = begin;
-    while (j < end) {
-        if (end - begin >= VL) {
+/* A band row's place: columns [0, cols) of image row `row`, from column `left` on. */
+typedef struct {
+    int64_t left, cols;
+    real *rows;
+} tile_band;
+
+static real *band_row(const tile_band *b, int64_t row) { return b->rows + row % 6 * b->cols * VL; }
+
+/* VL channels of n <= VL neighbouring pixels, channels innermost: out[pixel]. */
+VINLINE void interleave(const real *from, int64_t plane, int64_t channels, int64_t n, vec *out) {
+    if (channels >= VL && n == VL)
+        for (int64_t c = 0; c < VL; c++)
+            out[c] = vload(from + c * plane);
+    else
+        for (int64_t c = 0; c < VL; c++)
+            out[c] = c < channels ? vload_or(from + c * plane, n, vzero()) : vzero();
+    vtranspose(out);
+}
+
+/* Padded row `row` of the band: image row `row - pad_h`, zeros outside. */
+static void fill_row(const winograd_images *s, const tile_band *b, const real *image,
+                     int64_t channels, int64_t row) {
+    const bool inside = row >= s->pad_h && row < s->pad_h + s->height;
+    const int64_t begin = inside ? MIN(MAX(0, -b->left), b->cols) : 0;
+    const int64_t end = inside ? MAX(begin, MIN(b->cols, s->width - b->left)) : 0;
+    const real *const from = image + (row - s->pad_h) * s->width + b->left;
+    real *const to = band_row(b, row);
+    memset(to, 0, (size_t)(begin * VL) * sizeof(real));
+    for (int64_t j = begin; j < end; j += VL) {
+        if (end - begin >= VL)
             j = MIN(j, end - VL); /* the last block overlaps the one before */
-            vec block[VL];
-            for (int64_t c = 0; c < VL; c++)
-                block[c] = c < channels ? vload(from + c * plane + j) : vzero();
-            vtranspose(block);
-            for (int64_t i = 0; i < VL; i++)
-                vstore(to + (j - begin + i) * VL, block[i]);
-            j += VL;
-        } else {
-            for (int64_t c = 0; c < VL; c++)
-                to[(j - begin) * VL + c] = c < channels ? from[c * plane + j] : 0;
-            j++;
+        const int64_t n = MIN(VL, end - j);
+        vec block[VL];
+        interleave(from + j, s->height * s->width, channels, n, block);
+        for (int64_t i = 0; i < n; i++)
+            vstore(to + (j + i) * VL, block[i]);
+    }
+    memset(to + end * VL, 0, (size_t)((b->cols - end) * VL) * sizeof(real));
+}
+
+/* The same for `count` rows of few pixels, all inside the image, as one run of pixels. */
+static void fill_short_rows(const winograd_images *s, const tile_band *b, const real *image,
+                            int64_t channels, int64_t row, int64_t count) {
+    vec block[VL];
+    interleave(image + (row - s->pad_h) * s->width, s->height * s->width, channels,
+               count * s->width, block);
+    for (int64_t r = 0; r < count; r++) {
+        real *const to = band_row(b, row + r);
+        for (int64_t j = 0; j < b->cols; j++) {
+            const int64_t pixel = j + b->left;
+            const bool inside = pixel >= 0 && pixel < s->width;
+            vstore(to + j * VL, inside ? block[r * s->width + pixel] : vzero());
         }
     }
 }
 
-/* band (rows, cols, VL): channels [channel, channel + VL) from pixel (top, left) on, zero outside.
- */
-static void fill_band(const winograd_images *s, int64_t image, int64_t channel, int64_t top,
-                      int64_t left, int64_t rows, int64_t cols, real *band) {
-    const int64_t plane = s->height * s->width;
-    const int64_t begin = MIN(MAX(0, -left), cols);
-    const int64_t end = MAX(begin, MIN(cols, s->width - left));
-    const real *const from = s->data + image * s->image_stride + channel * plane + left;
-    for (int64_t r = 0; r < rows; r++) {
-        real *const to = band + r * cols * VL;
-        const bool inside = top + r >= 0 && top + r < s->height;
-        const int64_t first = inside ? begin : 0, last = inside ? end : 0;
-        for (int64_t j = 0; j < first * VL; j++)
-            to[j] = 0;
-        interleave(from + (top + r) * s->width, plane, s->channels - channel, first, last,
-                   to + first * VL);
-        for (int64_t j = last * VL; j < cols * VL; j++)
-            to[j] = 0;
+static void fill_rows(const winograd_images *s, const tile_band *b, const real *image,
+                      int64_t channels, int64_t row, int64_t end) {
+    const int64_t together = VL / MAX(1, s->width);
+    while (row < end) {
+        const int64_t count = MIN(MIN(together, end - row), s->pad_h + s->height - row);
+        if (row >= s->pad_h && count >= 2) {
+            fill_short_rows(s, b, image, channels, row, count);
+            row += count;
+        } else {
+            fill_row(s, b, image, channels, row++);
+        }
     }
 }
 
-VINLINE void image_tile(const real *at, int64_t cols, vec *out) {
+VINLINE void image_tile(const real *const *rows, int64_t at, vec *out) {
     vec in[ENTRIES];
-    for (int i = 0; i < 6; i++)
-        for (int j = 0; j < 6; j++)
-            in[i * 6 + j] = vload(at + (i * cols + j) * VL);
+    NNF_EACH (i, 6)
+        NNF_EACH (j, 6)
+            in[i * 6 + j] = vload(rows[i] + at + j * VL);
     image_2d(in, out);
 }
 
-VINLINE void gradient_tile(const real *at, int64_t cols, vec *out) {
+VINLINE void gradient_tile(int size, const real *const *rows, int64_t at, vec *out) {
     vec in[16];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++)
-            in[i * 4 + j] = vload(at + (i * cols + j) * VL);
-    output_transposed_2d(in, out);
+    NNF_EACH (i, size)
+        NNF_EACH (j, size)
+            in[i * size + j] = vload(rows[i] + at + j * VL);
+    if (size == 4)
+        output4_transposed_2d(in, out);
+    else
+        output2_transposed_2d(in, out);
 }
 
-/* `overlap`: pixels that a tile shares with the next, 2 for images, 0 for gradients. */
-VINLINE void transform_tiles(const winograd_images *s, int overlap, int64_t first, int64_t tiles,
-                             int64_t lanes, int64_t plane, real *band, real *out) {
-    const int64_t image_tiles = s->tiles_h * s->tiles_w, cols = 4 * s->tiles_w + overlap;
-    for (int64_t done = 0, run; done < tiles; done += run) { /* a run: tiles of one image */
-        const int64_t image = (first + done) / image_tiles, from = (first + done) % image_tiles;
-        run = MIN(tiles - done, image_tiles - from);
-        const int64_t top = from / s->tiles_w, bottom = (from + run - 1) / s->tiles_w;
-        for (int64_t c = 0; c < s->channels; c += VL) {
-            fill_band(s, image, c, 4 * top - s->pad_h, -s->pad_w, 4 * (bottom - top + 1) + overlap,
-                      cols, band);
-            for (int64_t t = 0; t < run; t++) {
-                const int64_t i = (from + t) / s->tiles_w - top, j = (from + t) % s->tiles_w;
-                const real *const at = band + (4 * i * cols + 4 * j) * VL;
-                vec transformed[ENTRIES];
-                if (overlap)
-                    image_tile(at, cols, transformed);
-                else
-                    gradient_tile(at, cols, transformed);
-                for (int e = 0; e < ENTRIES; e++)
-                    vstore(out + e * plane + (done + t) * lanes + c, transformed[e]);
-            }
+VINLINE void transform_tiles(const winograd_images *s, int size, bool gradient, int64_t first,
+                             int64_t tiles, int64_t group, const winograd_domain *to,
+                             real *band_rows) {
+    const int height = gradient ? size : 6; /* of what a tile sees */
+    const tile_band b = {-s->pad_w, size * s->tiles_w + height - size, band_rows};
+    const int64_t channel = group * VL;
+    real *out = to->data + group * to->group;
+    int64_t filled = 0; /* the first row of the image's padded rows that is not in the band */
+    for (int64_t t = 0, run; t < tiles; t += run) { /* a run: tiles of one row */
+        const int64_t index = first + t, j = index % s->tiles_w;
+        const int64_t i = index / s->tiles_w % s->tiles_h, image = index / s->tiles_w / s->tiles_h;
+        run = MIN(tiles - t, s->tiles_w - j);
+        const real *const pixels =
+            s->data + image * s->image_stride + channel * s->height * s->width;
+        const real *rows[6];
+        if (t == 0 || i == 0)
+            filled = size * i;
+        for (int64_t r = 0; r < height; r++)
+            rows[r] = band_row(&b, size * i + r);
+        fill_rows(s, &b, pixels, s->channels - channel, filled, size * i + height);
+        filled = size * i + height;
+        for (int64_t k = j; k < j + run; k++, out += VL) {
+            vec transformed[ENTRIES];
+            if (gradient)
+                gradient_tile(size, rows, size * k * VL, transformed);
+            else
+                image_tile(rows, size * k * VL, transformed);
+            NNF_EACH (e, ENTRIES)
+                vstore(out + e * to->entry, transformed[e]);
         }
     }
 }
 
-void FN(winograd_image_tiles)(const winograd_images *s, int64_t first, int64_t tiles, int64_t lanes,
-                              int64_t plane, real *band, real *out) {
-    transform_tiles(s, 2, first, tiles, lanes, plane, band, out);
+void FN(winograd_image_tiles)(const winograd_images *s, int64_t first, int64_t tiles, int64_t group,
+                              const winograd_domain *to, real *band) {
+    transform_tiles(s, s->size, false, first, tiles, group, to, band);
 }
 
 void FN(winograd_gradient_tiles)(const winograd_images *s, int64_t first, int64_t tiles,
-                                 int64_t lanes, int64_t plane, real *band, real *out) {
-    transform_tiles(s, 0, first, tiles, lanes, plane, band, out);
+                                 int64_t group, const winograd_domain *to, real *band) {
+    if (s->size == 4)
+        transform_tiles(s, 4, true, first, tiles, group, to, band);
+    else
+        transform_tiles(s, 2, true, first, tiles, group, to, band);
+}
+
+/* tap[t] = element t of the kernels, of `taps` elements, of VL rows. */
+VINLINE void load_kernels(int taps, const real *kernel, int64_t row_stride, int64_t rows,
+                          vec *tap) {
+    int t = 0;
+    for (; t == 0 || t + VL <= taps; t += VL) {
+        vec block[VL];
+        for (int64_t i = 0; i < VL; i++)
+            block[i] = i < rows ? vload_or(kernel + i * row_stride + t, MIN(VL, taps - t), vzero())
+                                : vzero();
+        vtranspose(block);
+        for (int i = 0; i < MIN(VL, taps); i++)
+            tap[t + i] = block[i];
+    }
+    for (; t < taps; t++) {
+        real lane[VL] = {0};
+        for (int64_t i = 0; i < MIN(VL, rows); i++)
+            lane[i] = kernel[i * row_stride + t];
+        tap[t] = vload(lane);
+    }
+}
+
+VINLINE void transform_kernels(int size, const winograd_kernels *w, const real *kernel,
+                               int64_t rows, int64_t channels, int64_t entry, int64_t pitch,
+                               real *out) {
+    const int taps = taps_of(size) * taps_of(size);
+    for (int64_t c = 0; c < channels; c++) {
+        vec tap[MOST_TAPS], in[MOST_TAPS], transformed[ENTRIES];
+        load_kernels(taps, kernel + c * w->channel_stride, w->row_stride, rows, tap);
+        for (int t = 0; t < taps; t++)
+            in[t] = tap[w->turned ? taps - 1 - t : t];
+        if (size == 4)
+            weight3_2d(in, transformed);
+        else
+            weight5_2d(in, transformed);
+        NNF_EACH (e, ENTRIES)
+            vstore(out + e * entry + c * pitch, transformed[e]);
+    }
+}
+
+void FN(winograd_kernel_tiles)(const winograd_kernels *w, int64_t row, int64_t channel,
+                               int64_t channels, int64_t entry, int64_t pitch, real *out) {
+    const real *const kernel = w->weight + row * w->row_stride + channel * w->channel_stride;
+    if (w->size == 4)
+        transform_kernels(4, w, kernel, w->rows - row, channels, entry, pitch, out);
+    else
+        transform_kernels(2, w, kernel, w->rows - row, channels, entry, pitch, out);
 }

@@ -1,9 +1,10 @@
-/* winograd_weight.c: weight gradient of 3x3 stride-1 convolutions in Winograd's domain.
+/* winograd_weight.c: weight gradient of 3x3 and 5x5 stride-1 convolutions in Winograd's domain.
  *
- * dweight (rows, channels, 3, 3): per block of tiles x becomes (36, tiles, channels) and dy
- * (36, tiles, rows); their 36 products, summed over all tiles, are (36, channels, rows) and are
- * transformed back once. The tiles are cut into parts whose number depends on the shapes alone;
- * each part is summed by one thread, in order, and the parts are added in order.
+ * dweight (rows, channels, taps, taps): x becomes (36, channels, tiles) and dy (36, rows, tiles);
+ * their products, summed over all tiles, are (36, channels, rows) and are transformed back once.
+ * Either the tiles are cut into parts, each summed by one thread in order, the parts added in
+ * order; or, where those sums outgrow the cache, all tiles are transformed first, and each block of
+ * channels and rows is summed over all of them and transformed back while it is in the cache.
  */
 #include "conv.h"
 
@@ -11,128 +12,258 @@
 
 #include "winograd.h"
 
+enum {
+    CHANNEL_ROWS = MR <= VL ? MR : VL, /* rows of a register tile; they divide a vector */
+    STEP = VL % CHANNEL_ROWS == 0 ? CHANNEL_ROWS
+    : VL >= 4                     ? 4
+                                  : VL,
+    CACHE = 512 * 1024 / sizeof(real),
+    BLOCK = 64 / VL > 1 ? 64 / VL : 1 /* groups of channels, and of rows, of a block */
+};
+
 typedef struct {
     winograd_images x, dy;
-    int64_t tiles, block_tiles, parts;
-    int64_t lanes, row_lanes; /* channels of x and dy, rounded up */
-    real *sums;               /* (parts, 36, channels, row_lanes) */
+    int64_t tiles;
+    real *dweight; /* (rows, channels, taps, taps) */
+    real *dbias;   /* (rows) or NULL */
 } weight_gradient;
 
-static int64_t part_size(const weight_gradient *g) {
-    return ENTRIES * g->x.channels * g->row_lanes;
+/* Entry (1, 1) of a gradient tile is the sum of its pixels. */
+static vec sum_tiles(int64_t tiles, const winograd_domain *dy, int64_t row_group) {
+    const real *const at = dy->data + 7 * dy->entry + row_group * dy->group;
+    vec sum = vzero();
+    for (int64_t t = 0; t < tiles; t++)
+        sum += vload(at + t * VL);
+    return sum;
 }
 
-/* sums (channels, row_lanes) += x (tiles, lanes) transposed times dy (tiles, row_lanes). */
-static void multiply_entry(const weight_gradient *g, int64_t tiles, const real *x, const real *dy,
-                           bool accumulate, real *sums) {
-    for (int64_t q = 0; q < g->row_lanes; q += NR)
-        for (int64_t c = 0; c < g->x.channels; c += MR) {
-            real *const at = sums + c * g->row_lanes + q;
-            tile t;
-            NNF_ROWS(MIN(MR, g->x.channels - c), {
-                multiply(ROWS, tiles, x + c, 1, g->lanes, dy + q, g->row_lanes, &t);
-                for (int i = 0; i < ROWS; i++)
-                    for (int v = 0; v < NV; v++) {
-                        real *const to = at + i * g->row_lanes + v * VL;
-                        vstore(to, accumulate ? vload(to) + t.sum[i][v] : t.sum[i][v]);
-                    }
-            })
+/* sums (channels, pitch) = x (tiles, VL) transposed times dy (vectors, tiles, VL) of one entry, or
+ * added to what is there; one group of channels. */
+VINLINE void multiply_vectors(int vectors, int64_t tiles, const real *x, const real *dy,
+                              int64_t dy_group, bool more, real *sums, int64_t pitch) {
+    for (int i = 0; i < VL; i += STEP) {
+        tile t;
+        clear(STEP, vectors, &t);
+        accumulate(STEP, vectors, tiles, x + i, 1, VL, dy, VL, dy_group, &t);
+        for (int k = 0; k < STEP; k++)
+            for (int v = 0; v < vectors; v++) {
+                real *const to = sums + (i + k) * pitch + v * VL;
+                vstore(to, more ? vload(to) + t.sum[k][v] : t.sum[k][v]);
+            }
+    }
+}
+
+/* sums (36, channels, rows): of `channels` groups from `channel` on and `rows` groups from `row`.
+ */
+static void multiply_groups(int64_t tiles, const winograd_domain *x, int64_t channel,
+                            int64_t channels, const winograd_domain *dy, int64_t row, int64_t rows,
+                            bool more, real *sums) {
+    for (int64_t e = 0; e < ENTRIES; e++)
+        for (int64_t q = 0; q < rows; q += NV)
+            for (int64_t c = 0; c < channels; c++) {
+                const real *const a = x->data + e * x->entry + (channel + c) * x->group;
+                const real *const b = dy->data + e * dy->entry + (row + q) * dy->group;
+                real *const to = sums + ((e * channels + c) * VL * rows + q) * VL;
+                if (rows - q >= NV)
+                    multiply_vectors(NV, tiles, a, b, dy->group, more, to, rows * VL);
+                else
+                    for (int64_t v = 0; v < rows - q; v++)
+                        multiply_vectors(1, tiles, a, b + v * dy->group, 0, more, to + v * VL,
+                                         rows * VL);
+            }
+}
+
+/* Transforms the sums (VL) of one channel and VL rows back: sums[e * entry + part * size]. */
+static void transform_back(const weight_gradient *g, const real *sums, int64_t entry, int64_t parts,
+                           int64_t size, int64_t channel, int64_t row) {
+    const int taps = taps_of(g->x.size) * taps_of(g->x.size);
+    vec sum[ENTRIES], kernel[MOST_TAPS];
+    NNF_EACH (e, ENTRIES) {
+        sum[e] = vload(sums + e * entry);
+        for (int64_t part = 1; part < parts; part++)
+            sum[e] += vload(sums + e * entry + part * size);
+    }
+    if (g->x.size == 4)
+        weight3_transposed_2d(sum, kernel);
+    else
+        weight5_transposed_2d(sum, kernel);
+    for (int64_t i = 0; i < MIN(VL, g->dy.channels - row); i++)
+        for (int t = 0; t < taps; t++)
+            g->dweight[((row + i) * g->x.channels + channel) * taps + t] = kernel[t][i];
+}
+
+static int64_t channel_groups(const weight_gradient *g) { return groups_of(g->x.channels); }
+static int64_t row_groups(const weight_gradient *g) { return groups_of(g->dy.channels); }
+static int64_t sums_size(const weight_gradient *g) {
+    return ENTRIES * channel_groups(g) * row_groups(g) * VL * VL;
+}
+
+static double multiply_work(const weight_gradient *g) {
+    return 0.6 * (double)g->tiles * (double)(g->x.channels * g->dy.channels);
+}
+
+/* Tiles [begin, end) in blocks that stay in the cache. */
+static int sum_part(const weight_gradient *g, int64_t begin, int64_t end, int64_t block, real *sums,
+                    real *bias_sums) {
+    winograd_domain x = winograd_shape(g->x.channels, block);
+    winograd_domain dy = winograd_shape(g->dy.channels, block);
+    real *const band = alloc_reals(MAX(winograd_band_size(&g->x), winograd_band_size(&g->dy)));
+    x.data = alloc_reals(ENTRIES * x.entry);
+    dy.data = alloc_reals(ENTRIES * dy.entry);
+    const bool ready = band && x.data && dy.data;
+    for (int64_t first = begin; ready && first < end; first += block) {
+        const int64_t tiles = MIN(block, end - first);
+        for (int64_t c = 0; c < channel_groups(g); c++)
+            FN(winograd_image_tiles)(&g->x, first, tiles, c, &x, band);
+        for (int64_t r = 0; r < row_groups(g); r++) {
+            real *const bias = bias_sums + r * VL;
+            FN(winograd_gradient_tiles)(&g->dy, first, tiles, r, &dy, band);
+            vstore(bias, sum_tiles(tiles, &dy, r) + (first > begin ? vload(bias) : vzero()));
         }
-}
-
-static int sum_part(const weight_gradient *g, int64_t part) {
-    const int64_t plane = winograd_plane(g->block_tiles, g->lanes);
-    const int64_t row_plane = winograd_plane(g->block_tiles, g->row_lanes);
-    real *const band = alloc_reals(winograd_band_size(&g->x, g->block_tiles));
-    real *const x = alloc_reals(ENTRIES * plane), *const dy = alloc_reals(ENTRIES * row_plane);
-    const bool ready = band && x && dy;
-    /* Lanes of dy beyond its channels are never written: zero, so that their sums are harmless. */
-    if (ready)
-        memset(dy, 0, (size_t)(ENTRIES * row_plane) * sizeof(real));
-    const int64_t begin = part * g->tiles / g->parts, end = (part + 1) * g->tiles / g->parts;
-    for (int64_t first = begin; ready && first < end; first += g->block_tiles) {
-        const int64_t tiles = MIN(g->block_tiles, end - first);
-        FN(winograd_image_tiles)(&g->x, first, tiles, g->lanes, plane, band, x);
-        FN(winograd_gradient_tiles)(&g->dy, first, tiles, g->row_lanes, row_plane, band, dy);
-        for (int e = 0; e < ENTRIES; e++)
-            multiply_entry(g, tiles, x + e * plane, dy + e * row_plane, first > begin,
-                           g->sums + part * part_size(g) + e * g->x.channels * g->row_lanes);
+        multiply_groups(tiles, &x, 0, channel_groups(g), &dy, 0, row_groups(g), first > begin,
+                        sums);
     }
     nnf_free(band);
-    nnf_free(x);
-    nnf_free(dy);
+    nnf_free(x.data);
+    nnf_free(dy.data);
     return ready ? NNF_OK : NNF_NO_MEMORY;
-}
-
-/* Adds the parts of one channel and transforms its kernels back: dweight[row][channel][3][3]. */
-static void finish_channel(const weight_gradient *g, int64_t channel, real *dweight) {
-    const int64_t entry = g->x.channels * g->row_lanes;
-    for (int64_t r = 0; r < g->dy.channels; r += VL) {
-        vec sums[ENTRIES], kernel[9];
-        for (int e = 0; e < ENTRIES; e++) {
-            const real *const from = g->sums + e * entry + channel * g->row_lanes + r;
-            sums[e] = vload(from);
-            for (int64_t part = 1; part < g->parts; part++)
-                sums[e] += vload(from + part * part_size(g));
-        }
-        weight_transposed_2d(sums, kernel);
-        for (int64_t i = 0; i < MIN(VL, g->dy.channels - r); i++)
-            for (int t = 0; t < 9; t++)
-                dweight[((r + i) * g->x.channels + channel) * 9 + t] = kernel[t][i];
-    }
 }
 
 /* Parts for many threads, a power of two; but of enough tiles that adding them up is little work,
  * and small against the cache they share. */
-static int64_t choose_parts(int64_t tiles, int64_t size) {
+static int64_t choose_parts(const weight_gradient *g) {
     const int64_t memory = ((int64_t)16 << 20) / (int64_t)sizeof(real);
     int64_t parts = 16;
-    while (parts > 2 && (parts * 96 > tiles || parts * size > memory))
+    while (parts > 2 && (parts * 96 > g->tiles || parts * sums_size(g) > memory))
         parts /= 2;
-    return MIN(parts, tiles);
+    return MIN(parts, g->tiles);
 }
 
-int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight) {
-    const int64_t channels = d->c / d->groups, rows = d->k / d->groups;
-    weight_gradient g = {
-        .x = {.images = d->n,
-              .channels = channels,
-              .height = d->h,
-              .width = d->w,
-              .pad_h = d->pad_h,
-              .pad_w = d->pad_w,
-              .tiles_h = ceil_div(d->oh, 4),
-              .tiles_w = ceil_div(d->ow, 4),
-              .image_stride = d->c * d->h * d->w},
-        .dy = {.images = d->n,
-               .channels = rows,
-               .height = d->oh,
-               .width = d->ow,
-               .tiles_h = ceil_div(d->oh, 4),
-               .tiles_w = ceil_div(d->ow, 4),
-               .image_stride = d->k * d->oh * d->ow},
-        .lanes = round_up(channels, VL),
-        .row_lanes = round_up(rows, NR),
-    };
-    g.tiles = d->n * g.x.tiles_h * g.x.tiles_w;
-    g.parts = choose_parts(g.tiles, part_size(&g));
-    const int64_t cache = 512 * 1024 / (int64_t)sizeof(real);
-    g.block_tiles =
-        MIN(MAX(cache / (ENTRIES * (g.lanes + g.row_lanes)), 32), ceil_div(g.tiles, g.parts));
-    g.sums = alloc_reals(g.parts * part_size(&g));
-    if (!g.sums)
+static int run_by_parts(const weight_gradient *g) {
+    const int64_t parts = choose_parts(g), size = sums_size(g), rows = row_groups(g);
+    const int64_t lanes = (channel_groups(g) + rows) * VL;
+    const int64_t block = MIN(MAX(CACHE / (ENTRIES * lanes), 32), ceil_div(g->tiles, parts));
+    real *const sums = alloc_reals(parts * (size + rows * VL));
+    if (!sums)
         return NNF_NO_MEMORY;
+    real *const bias_sums = sums + parts * size;
     atomic_int failed = 0;
-    for (int64_t group = 0; group < d->groups && !failed; group++) {
-        g.x.data = x + group * channels * d->h * d->w;
-        g.dy.data = dy + group * rows * d->oh * d->ow;
-        PARALLEL_FOR(part, g.parts, 0.6 * (double)g.tiles * (double)(channels * rows), {
-            if (sum_part(&g, part) != NNF_OK)
+    PARALLEL_FOR(part, parts, multiply_work(g), {
+        if (sum_part(g, part * g->tiles / parts, (part + 1) * g->tiles / parts, block,
+                     sums + part * size, bias_sums + part * rows * VL) != NNF_OK)
+            failed = 1;
+    });
+    PARALLEL_FOR(c, g->x.channels, 30.0 * (double)(parts * g->x.channels * rows),
+                 for (int64_t r = 0; r < rows; r++)
+                     transform_back(g, sums + (c * rows + r) * VL,
+                                    channel_groups(g) * VL * rows * VL, parts, size, c, r * VL));
+    for (int64_t r = 0; g->dbias && r < g->dy.channels; r++) {
+        g->dbias[r] = 0;
+        for (int64_t part = 0; part < parts; part++)
+            g->dbias[r] += bias_sums[part * rows * VL + r];
+    }
+    nnf_free(sums);
+    return failed ? NNF_NO_MEMORY : NNF_OK;
+}
+
+/* All tiles of group i of x or, after those, of dy. */
+static int transform_group(const weight_gradient *g, int64_t i, const winograd_domain *x,
+                           const winograd_domain *dy) {
+    real *const band = alloc_reals(MAX(winograd_band_size(&g->x), winograd_band_size(&g->dy)));
+    if (!band)
+        return NNF_NO_MEMORY;
+    const int64_t r = i - channel_groups(g);
+    if (r < 0)
+        FN(winograd_image_tiles)(&g->x, 0, g->tiles, i, x, band);
+    else
+        FN(winograd_gradient_tiles)(&g->dy, 0, g->tiles, r, dy, band);
+    if (r >= 0 && g->dbias)
+        vstore_upto(g->dbias + r * VL, sum_tiles(g->tiles, dy, r), g->dy.channels - r * VL);
+    nnf_free(band);
+    return NNF_OK;
+}
+
+/* One block of channels and rows. */
+static int sum_block(const weight_gradient *g, const winograd_domain *x, const winograd_domain *dy,
+                     int64_t channel, int64_t row) {
+    const int64_t channels = MIN(BLOCK, channel_groups(g) - channel);
+    const int64_t rows = MIN(BLOCK, row_groups(g) - row), entry = channels * rows * VL * VL;
+    real *const sums = alloc_reals(ENTRIES * entry);
+    if (!sums)
+        return NNF_NO_MEMORY;
+    multiply_groups(g->tiles, x, channel, channels, dy, row, rows, false, sums);
+    for (int64_t c = 0; c < MIN(channels * VL, g->x.channels - channel * VL); c++)
+        for (int64_t r = 0; r < rows; r++)
+            transform_back(g, sums + (c * rows + r) * VL, entry, 1, 0, channel * VL + c,
+                           (row + r) * VL);
+    nnf_free(sums);
+    return NNF_OK;
+}
+
+static int run_by_blocks(const weight_gradient *g, winograd_domain x, winograd_domain dy) {
+    const int64_t channels = channel_groups(g), rows = row_groups(g);
+    x.data = alloc_reals(ENTRIES * x.entry);
+    dy.data = alloc_reals(ENTRIES * dy.entry);
+    atomic_int failed = !x.data || !dy.data;
+    if (!failed)
+        PARALLEL_FOR(i, channels + rows, 30.0 * (double)((channels + rows) * g->tiles), {
+            if (transform_group(g, i, &x, &dy) != NNF_OK)
                 failed = 1;
         });
-        PARALLEL_FOR(channel, channels, 30.0 * (double)(g.parts * channels * rows) / VL,
-                     finish_channel(&g, channel, dweight + group * rows * channels * 9));
-    }
-    nnf_free(g.sums);
+    const int64_t blocks = ceil_div(rows, BLOCK);
+    if (!failed)
+        PARALLEL_FOR(i, ceil_div(channels, BLOCK) * blocks, multiply_work(g), {
+            if (sum_block(g, &x, &dy, i / blocks * BLOCK, i % blocks * BLOCK) != NNF_OK)
+                failed = 1;
+        });
+    nnf_free(x.data);
+    nnf_free(dy.data);
     return failed ? NNF_NO_MEMORY : NNF_OK;
+}
+
+/* By blocks where the sums outgrow the cache and the transformed tiles do not. */
+static int run(const weight_gradient *g) {
+    const winograd_domain x = winograd_shape(g->x.channels, g->tiles);
+    const winograd_domain dy = winograd_shape(g->dy.channels, g->tiles);
+    const int64_t shared = ((int64_t)24 << 20) / (int64_t)sizeof(real);
+    if (sums_size(g) > 2 * CACHE && ENTRIES * (x.entry + dy.entry) <= shared)
+        return run_by_blocks(g, x, dy);
+    return run_by_parts(g);
+}
+
+int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
+                                 real *dbias) {
+    const int64_t channels = d->c / d->groups, rows = d->k / d->groups;
+    const int size = winograd_size(d);
+    const int64_t tiles_h = ceil_div(d->oh, size), tiles_w = ceil_div(d->ow, size);
+    int status = NNF_OK;
+    for (int64_t group = 0; group < d->groups && status == NNF_OK; group++) {
+        const weight_gradient g = {
+            .x = {.size = size,
+                  .images = d->n,
+                  .channels = channels,
+                  .height = d->h,
+                  .width = d->w,
+                  .pad_h = d->pad_h,
+                  .pad_w = d->pad_w,
+                  .tiles_h = tiles_h,
+                  .tiles_w = tiles_w,
+                  .image_stride = d->c * d->h * d->w,
+                  .data = x + group * channels * d->h * d->w},
+            .dy = {.size = size,
+                   .images = d->n,
+                   .channels = rows,
+                   .height = d->oh,
+                   .width = d->ow,
+                   .tiles_h = tiles_h,
+                   .tiles_w = tiles_w,
+                   .image_stride = d->k * d->oh * d->ow,
+                   .data = dy + group * rows * d->oh * d->ow},
+            .tiles = d->n * tiles_h * tiles_w,
+            .dweight = dweight + group * rows * channels * d->kh * d->kw,
+            .dbias = dbias ? dbias + group * rows : NULL,
+        };
+        status = run(&g);
+    }
+    return status;
 }

@@ -44,10 +44,10 @@ def conv2d(
         Applied last; the slope of "leaky_relu" is 0.01.
     algo : {"auto", "depthwise", "winograd", "fold", "gemm"}
         "auto" takes the first that pays, the others force an algorithm. "depthwise" needs
-        ``groups=C``; "winograd" 3 x 3 kernels, stride and dilation 1; "fold" (an input gradient
-        for few channels) ``groups=1``. Only "winograd" is less exact, and carries a NaN or
-        infinity to the neighbours in its tile of 4 x 4 outputs; "auto" takes it from 8
-        channels on.
+        ``groups=C``; "winograd" kernels of 3 x 3 or 5 x 5, stride and dilation 1; "fold" (an
+        input gradient for few channels) ``groups=1``. Only "winograd" is less exact, and carries
+        a NaN or infinity to the neighbours in its tile of 4 x 4 outputs (2 x 2 for 5 x 5);
+        "auto" takes it from 8 channels on.
 
     Returns
     -------
@@ -81,8 +81,9 @@ def conv2d_backward(
     dilation: IntPair = 1,
     groups: int = 1,
     needs_dx: bool = True,
+    needs_dbias: bool = True,
     algo: str = "auto",
-) -> tuple[Array | None, Array, Array]:
+) -> tuple[Array | None, Array, Array | None]:
     """Gradients of `conv2d` (of the convolution; an activation has its own backward function).
 
     Parameters
@@ -97,12 +98,14 @@ def conv2d_backward(
         As in the forward call.
     needs_dx : bool
         False skips the gradient of the input, which a first layer does not need.
+    needs_dbias : bool
+        False skips the gradient of the bias, where there is none.
 
     Returns
     -------
     dx : ndarray, shape (N, C, H, W), or None
     dweight : ndarray, shape (O, C / groups, KH, KW)
-    dbias : ndarray, shape (O,)
+    dbias : ndarray, shape (O,), or None
 
     Raises
     ------
@@ -111,7 +114,7 @@ def conv2d_backward(
     """
     dy, x, weight = many(("dy", "x", "weight"), dy, x, weight)
     return active().conv2d_backward(
-        dy, x, weight, stride, padding, dilation, groups, needs_dx, algo
+        dy, x, weight, stride, padding, dilation, groups, needs_dx, needs_dbias, algo
     )
 
 

@@ -117,9 +117,12 @@ class Conv2d(Layer):
         """Take dout (N, out_channels, OH, OW), return dx (N, in_channels, H, W)."""
         x, y = self._take()
         dy = activation_backward(self.activation, dout, y)
-        dx, dw, db = F.conv2d_backward(dy, x, self.weight.data, *self._options, needs_dx, self.algo)
+        has_bias = self.bias is not None
+        dx, dw, db = F.conv2d_backward(
+            dy, x, self.weight.data, *self._options, needs_dx, has_bias, self.algo
+        )
         self.weight.collect(dw)
-        if self.bias is not None:
+        if self.bias is not None and db is not None:
             self.bias.collect(db)
         return dx
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, overload
 
 import numpy as np
@@ -21,7 +21,8 @@ class Sequential(Layer):
 
     Parameters
     ----------
-    *layers : Layer
+    *layers : Layer, or one dict of them
+        The names of a dict become those of the layers, which else are called by their position.
     rng : Generator, int or None
         Draws, in order, the weights of all layers that were built without one.
     dtype : float32 or float64, optional
@@ -37,33 +38,41 @@ class Sequential(Layer):
 
     def __init__(
         self,
-        *layers: Layer,
+        *layers: Layer | Mapping[str, Layer],
         rng: np.random.Generator | int | None = None,
         dtype: npt.DTypeLike | None = None,
     ) -> None:
         self._layers: list[Layer] = []
+        self._names: list[str | None] = []  # None: its position
         self._planned: list[tuple[Layer, Layer | None]] | None = None
         self._rng = None if rng is None else np.random.default_rng(rng)
         self._dtype = dtype
-        for layer in layers:
-            self.append(layer)
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            for name, layer in layers[0].items():
+                self.append(layer, name)
+        else:
+            for layer in layers:
+                self.append(layer)
 
-    def append(self, layer: Layer) -> Sequential:
-        """Add a layer at the end; returns the Sequential."""
+    def append(self, layer: Layer | Any, name: str | None = None) -> Sequential:
+        """Add a layer at the end, called by its position or by a name; returns the Sequential."""
         if not isinstance(layer, Layer):
             raise TypeError(f"layer must be an nnfast Layer, got {type(layer).__name__}")
+        if name is not None and (name in self._names or not name.isidentifier()):
+            raise ValueError(f"name must be a new identifier, got {name!r}")
         if self._dtype is not None:
             layer.astype(self._dtype)
         if self._rng is not None:
             layer.seed(self._rng)
         self._layers.append(layer)
+        self._names.append(name)
         self._planned = None
         return self
 
     def named_children(self) -> Iterator[tuple[str, Layer]]:
-        """Yield the layers, named by their position as in PyTorch."""
+        """Yield the layers with their names."""
         for i, layer in enumerate(self._layers):
-            yield str(i), layer
+            yield self._names[i] or str(i), layer
 
     def forward(self, x: Array) -> Array:
         """Pass x through all layers, in the order of `_plan`."""
@@ -129,7 +138,10 @@ class Sequential(Layer):
     def __getitem__(self, index: slice) -> Sequential: ...
     def __getitem__(self, index: int | slice) -> Layer | Sequential:
         if isinstance(index, slice):
-            return Sequential(*self._layers[index])
+            part = Sequential()
+            for layer, name in zip(self._layers[index], self._names[index], strict=True):
+                part.append(layer, name)
+            return part
         return self._layers[index]
 
 

@@ -25,12 +25,15 @@ from .attention import (
 from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
+from .elementwise import add
 from .embedding import embedding, embedding_backward, embedding_backward_rows
 from .gelu import gelu, gelu_backward
 from .gemm import gemm, linear, linear_backward
+from .gru import gru, gru_backward, gru_inference
 from .im2col import col2im, im2col
 from .layernorm import layer_norm, layer_norm_backward
 from .loss import cross_entropy, cross_entropy_backward, mse_loss, mse_loss_backward
+from .lstm import lstm, lstm_backward, lstm_inference
 from .optim import (
     adadelta_update,
     adagrad_update,
@@ -49,6 +52,7 @@ from .pool import (
     max_pool2d_backward,
 )
 from .reduce import reduce_max, reduce_mean, reduce_sum
+from .rnn import rnn, rnn_backward
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
@@ -56,6 +60,7 @@ __all__ = [
     "adagrad_update",
     "adam_update",
     "adamw_update",
+    "add",
     "attention",
     "attention_backward",
     "avg_pool2d",
@@ -78,6 +83,9 @@ __all__ = [
     "gemm",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "gru",
+    "gru_backward",
+    "gru_inference",
     "im2col",
     "layer_norm",
     "layer_norm_backward",
@@ -87,6 +95,9 @@ __all__ = [
     "linear_backward",
     "log_softmax",
     "log_softmax_backward",
+    "lstm",
+    "lstm_backward",
+    "lstm_inference",
     "max_pool2d",
     "max_pool2d_backward",
     "momentum_update",
@@ -98,6 +109,8 @@ __all__ = [
     "relu",
     "relu_backward",
     "rmsprop_update",
+    "rnn",
+    "rnn_backward",
     "self_attention",
     "self_attention_backward",
     "sgd_update",

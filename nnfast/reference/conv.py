@@ -51,9 +51,10 @@ def conv2d_backward(
     dilation: IntPair = 1,
     groups: int = 1,
     needs_dx: bool = True,
+    needs_dbias: bool = True,
     algo: str = "auto",
-) -> tuple[Array | None, Array, Array]:
-    """Return the gradients ``(dx, dweight, dbias)`` of `conv2d`; dx is None unless needed.
+) -> tuple[Array | None, Array, Array | None]:
+    """Return the gradients ``(dx, dweight, dbias)`` of `conv2d`; None for what is not needed.
 
     dy: (N, O, OH, OW), x: (N, C, H, W), weight: (O, C/groups, KH, KW).
     """
@@ -66,7 +67,7 @@ def conv2d_backward(
     rows = dy.reshape(n, groups, o // groups, *out).transpose(1, 0, 3, 4, 2)
     rows = rows.reshape(groups, n * math.prod(out), o // groups)
     dweight = rows.transpose(0, 2, 1) @ _unfolded(x, groups, window)
-    dbias = np.sum(dy, axis=(0, 2, 3))
+    dbias = np.sum(dy, axis=(0, 2, 3)) if needs_dbias else None
     dx = None
     if needs_dx:
         col = rows @ weight.reshape(groups, o // groups, dweight.shape[2])
@@ -115,9 +116,10 @@ def _check(
             f"in groups={groups}, got {weight.shape}"
         )
     window = geometry(x.shape, weight.shape[2:], stride, padding, dilation, "weight")
-    if algo == "winograd" and window[:2] + window[3:4] != ((3, 3), (1, 1), (1, 1)):
+    tiled = window[0] in ((3, 3), (5, 5)) and window[1] == window[3] == (1, 1)
+    if algo == "winograd" and not tiled:
         raise ValueError(
-            f"algo 'winograd' needs a 3 x 3 weight, stride 1 and dilation 1, "
+            f"algo 'winograd' needs a weight of 3 x 3 or 5 x 5, stride 1 and dilation 1, "
             f"got {weight.shape[2:]}, {stride} and {dilation}"
         )
     return groups, window

@@ -1,0 +1,95 @@
+/* depthwise.h: planes in frames of zeros, shared by depthwise.c and depthwise_weight.c.
+ *
+ * A plane (h, w) is copied into a frame (rows, phases, segment): its columns are taken apart by
+ * their remainder modulo the stride. There every row of results is a sum of weights times
+ * contiguous rows, wherever it lies and whatever the stride and dilation.
+ */
+#ifndef NNF_DEPTHWISE_H
+#define NNF_DEPTHWISE_H
+
+#include "real.h"
+
+/* Row r holds row r - top of the plane; element i of phase f is its column i * phases + f - left.
+ */
+typedef struct {
+    int64_t rows, segment, phases, top, left;
+} depthwise_frame;
+
+static inline int64_t pitch_of(const depthwise_frame *f) { return f->segment * f->phases; }
+
+static inline int64_t size_of(const depthwise_frame *f) { return f->rows * pitch_of(f); }
+
+static inline bool is_too_large(const depthwise_frame *f) {
+    return f->rows > 1 << 24 || pitch_of(f) > 1 << 24;
+}
+
+/* What a phase needs so that whole vectors can be copied: all of a row, rounded up. */
+static inline int64_t copied_segment(int64_t w, int64_t phases, int64_t left) {
+    return left / phases + 1 + round_up(ceil_div(w, phases), VL);
+}
+
+/* The frame of x, and where in it the taps of the first window are. */
+static inline depthwise_frame input_frame(const nnf_conv *d) {
+    const int64_t read = (d->kw - 1) * d->dilation_w / d->stride_w + round_up(d->ow, VL);
+    return (depthwise_frame){.rows = (d->oh - 1) * d->stride_h + (d->kh - 1) * d->dilation_h + 1,
+                             .segment = MAX(read, copied_segment(d->w, d->stride_w, d->pad_w)),
+                             .phases = d->stride_w,
+                             .top = d->pad_h,
+                             .left = d->pad_w};
+}
+
+static inline void input_taps(const nnf_conv *d, const depthwise_frame *f, int64_t *offset) {
+    for (int64_t i = 0; i < d->kh; i++)
+        for (int64_t j = 0; j < d->kw; j++) {
+            const int64_t column = j * d->dilation_w;
+            *offset++ = i * d->dilation_h * pitch_of(f) + column % f->phases * f->segment +
+                        column / f->phases;
+        }
+}
+
+/* Scratch of a task: the zeroed frames of `planes` planes, and more reals after them. */
+static inline real *new_frames(const depthwise_frame *f, int64_t planes, int64_t more) {
+    real *frames = alloc_reals(planes * size_of(f) + more);
+    if (frames)
+        memset(frames, 0, (size_t)(planes * size_of(f)) * sizeof(real));
+    return frames;
+}
+
+VINLINE void copy_row(int64_t w, const real *from, real *to) {
+    for (int64_t i = 0; i < w; i += VL)
+        vstore(to + i, vload_or(from + i, w - i, vzero()));
+}
+
+VINLINE void split_row(int64_t w, const real *from, real *even, real *odd) {
+    for (int64_t i = 0; 2 * i < w; i += VL) {
+        const int64_t left = w - 2 * i;
+        const vec a = vload_or(from + 2 * i, left, vzero());
+        const vec b = left > VL ? vload_or(from + 2 * i + VL, left - VL, vzero()) : vzero();
+        vstore(even + i, vunmix(veven_mixed(a, b)));
+        vstore(odd + i, vunmix(vodd_mixed(a, b)));
+    }
+}
+
+/* Copies plane (h, w) into the frame, whose margins are zero and stay so. */
+static inline void fill_frame(const depthwise_frame *f, int64_t h, int64_t w, const real *plane,
+                              real *to) {
+    const int64_t first = MAX(0, -f->top), last = MIN(h, f->rows - f->top);
+    for (int64_t row = first; row < last; row++) {
+        const real *const from = plane + row * w;
+        real *const at = to + (row + f->top) * pitch_of(f);
+        if (f->phases == 1) {
+            copy_row(w, from, at + f->left);
+        } else if (f->phases == 2) {
+            const int64_t odd = f->left % 2; /* then column 0 is of phase 1 */
+            split_row(w, from, at + odd * f->segment + f->left / 2,
+                      at + (1 - odd) * f->segment + (f->left + 1) / 2);
+        } else {
+            for (int64_t column = 0; column < w; column++) {
+                const int64_t place = column + f->left;
+                at[place % f->phases * f->segment + place / f->phases] = from[column];
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,106 @@
+/* gemm_block.c: a block of a matrix product, tile by tile: c (m, vectors, VL) = a (m, k) b (k,
+ * vectors, VL), finished while the sums are in registers.
+ *
+ * Every element is summed over its depths in ascending order in one register: neither the tiling
+ * nor the thread count changes its bits.
+ */
+#include "gemm_micro.h"
+
+/* A tile of `rows` x `vectors`, from element `offset` of a and from b on. */
+VINLINE void sum_tile(int rows, int vectors, const gemm_left *a, int64_t offset, const real *b,
+                      const gemm_right *right, tile *t) {
+    clear(rows, vectors, t);
+    for (int64_t s = 0; s < a->parts; s++) {
+        const gemm_part part = a->part[s];
+        if (a->row == 1)
+            accumulate(rows, vectors, part.k, part.a + offset, 1, a->depth, b, right->depth,
+                       right->vector, t);
+        else
+            accumulate(rows, vectors, part.k, part.a + offset, a->row, 1, b, right->depth,
+                       right->vector, t);
+        b += part.k * right->depth;
+    }
+}
+
+VINLINE vec finish_vector(vec x, const gemm_finish *f, int64_t row, const real *bias, const real *c,
+                          int64_t width) {
+    if (f->row_bias)
+        x += vset1(f->row_bias[row]);
+    if (f->accumulate)
+        x += vload_or(c, width, vzero());
+    if (bias)
+        x += vload_or(bias, width, vzero());
+    return activate(x, f->act);
+}
+
+/* A whole tile of whole vectors. */
+VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const gemm_column *out,
+                         int64_t ldc) {
+    real *const c[NV] = {out[0].c + row * ldc, out[1].c + row * ldc};
+    if (!f->row_bias && !f->accumulate && !out[0].bias && f->act == NNF_LINEAR) {
+        NNF_EACH (i, MR)
+            NNF_EACH (v, NV)
+                vstore(c[v] + i * ldc, t->sum[i][v]);
+        return;
+    }
+    NNF_EACH (i, MR)
+        NNF_EACH (v, NV)
+            vstore(c[v] + i * ldc,
+                   finish_vector(t->sum[i][v], f, row + i, out[v].bias, c[v] + i * ldc, VL));
+}
+
+/* Tiles at the edges, of fewer rows or vectors. */
+static void edge_tile(int64_t rows, int64_t vectors, const gemm_left *a, int64_t offset,
+                      const real *b, const gemm_right *right, const gemm_finish *f, int64_t row,
+                      const gemm_column *out, int64_t ldc) {
+    tile t;
+    if (vectors == NV)
+        NNF_ROWS(rows, sum_tile(ROWS, NV, a, offset, b, right, &t))
+    else
+        NNF_ROWS(rows, sum_tile(ROWS, 1, a, offset, b, right, &t))
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++) {
+            real *const c = out[v].c + (row + i) * ldc;
+            const int64_t width = out[v].width;
+            const vec x = finish_vector(t.sum[i][v], f, row + i, out[v].bias, c, width);
+            vstore_upto(c, x, width);
+        }
+}
+
+static void whole_tile(const gemm_left *a, int64_t offset, const real *b, const gemm_right *right,
+                       const gemm_finish *f, int64_t row, const gemm_column *out, int64_t ldc) {
+    tile t;
+    sum_tile(MR, NV, a, offset, b, right, &t);
+    finish_tile(&t, f, row, out, ldc);
+}
+
+/* Rows of a tile: as many as registers hold; of few rows equal shares, where they lie one below the
+ * other, rather than one tile of almost none. */
+static int64_t tile_rows(int64_t m, const gemm_left *a) {
+    const int64_t tiles = ceil_div(m, MR), rest = m % MR;
+    const bool packed = a->tile != MR * a->row;
+    return packed || tiles > 4 || rest == 0 || rest >= MR / 2 ? MR : ceil_div(m, tiles);
+}
+
+void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t vectors,
+                    const gemm_column *out, int64_t ldc, const gemm_finish *f) {
+    const int64_t height = tile_rows(m, a);
+    for (int64_t block = 0; block < m; block += MC) {
+        const int64_t end = MIN(m, block + MC);
+        for (int64_t q = 0; q < vectors; q += NV) {
+            const int64_t n = MIN(NV, vectors - q);
+            bool whole = n == NV;
+            for (int64_t v = 0; v < n; v++)
+                whole &= out[q + v].width == VL;
+            const real *const columns = b->b + q * b->vector;
+            for (int64_t i = block; i < end; i += height) {
+                const int64_t offset = i / MR * a->tile + i % MR * a->row;
+                const int64_t rows = MIN(height, end - i);
+                if (whole && rows == MR)
+                    whole_tile(a, offset, columns, b, f, i, out + q, ldc);
+                else
+                    edge_tile(rows, n, a, offset, columns, b, f, i, out + q, ldc);
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+/* winograd_output.c: takes products (36, tiles, VL) in Winograd's domain back to outputs
+ * (rows, oh, ow), VL rows at a time, with bias and activation.
+ *
+ * Neighbouring tiles of a row are stored together, as many as fill a vector of pixels.
+ */
+#include "winograd.h"
+
+/* Writes size rows of `cols` pixels of VL rows of outputs where they belong, as far as y reaches:
+ * pixel[i * cols + j][lane] to y[lane * plane + i * ow + j]. A transposition takes as many rows of
+ * pixels as fit a vector. */
+VINLINE void store_pixels(int size, int cols, const vec *pixel, int64_t lanes, int64_t height,
+                          int64_t width, int64_t plane, int64_t ow, real *y) {
+    const bool whole = cols <= VL;
+    const int together = whole ? MIN(size, VL / cols) : 0;
+    for (int i = 0; whole && i < size; i += together) {
+        vec block[VL];
+        NNF_EACH (k, VL)
+            block[k] = k < together * cols ? pixel[i * cols + k] : vzero();
+        vtranspose(block);
+        for (int64_t lane = 0; lane < lanes; lane++)
+            for (int k = 0; k < together && i + k < height; k++) {
+                real *const to = y + lane * plane + (i + k) * ow;
+                const real *const from = (const real *)&block[lane] + k * cols;
+                if (width >= cols)
+                    memcpy(to, from, (size_t)cols * sizeof(real));
+                else
+                    for (int64_t j = 0; j < width; j++)
+                        to[j] = from[j];
+            }
+    }
+    for (int64_t i = 0; !whole && i < MIN(size, height); i++)
+        for (int64_t lane = 0; lane < lanes; lane++)
+            for (int64_t j = 0; j < MIN(width, cols); j++)
+                y[lane * plane + i * ow + j] = pixel[i * cols + j][lane];
+}
+
+/* `count` neighbouring tiles of one row. */
+VINLINE void output_tiles(int size, int count, const winograd_outputs *to, const real *products,
+                          int64_t entry, int64_t row, int64_t i, int64_t j, real *y) {
+    const int64_t lanes = MIN(VL, to->rows - row);
+    const vec bias = to->bias ? vload_or(to->bias + row, lanes, vzero()) : vzero();
+    vec pixel[16 * MAX(1, VL / 4)];
+    for (int n = 0; n < count; n++, products += VL) {
+        vec sums[ENTRIES], out[16];
+        NNF_EACH (e, ENTRIES)
+            sums[e] = vload(products + e * entry);
+        if (size == 4)
+            output4_2d(sums, out);
+        else
+            output2_2d(sums, out);
+        NNF_EACH (k, size * size)
+            pixel[(k / size * count + n) * size + k % size] = activate(out[k] + bias, to->act);
+    }
+    store_pixels(size, size * count, pixel, lanes, to->oh - size * i, to->ow - size * j,
+                 to->oh * to->ow, to->ow, y + row * to->oh * to->ow + size * (i * to->ow + j));
+}
+
+VINLINE void transform_back(int size, const winograd_outputs *to, int64_t first, int64_t tiles,
+                            int64_t row, const real *products, int64_t entry) {
+    for (int64_t t = 0, count; t < tiles; t += count, products += count * VL) {
+        const int64_t index = first + t, j = index % to->tiles_w, i = index / to->tiles_w;
+        const int64_t left = MIN(tiles - t, to->tiles_w - j), image = i / to->tiles_h;
+        real *const y = to->result + image * to->image_stride;
+        if (VL >= 8 * size && left >= 8)
+            output_tiles(size, count = 8, to, products, entry, row, i % to->tiles_h, j, y);
+        else if (VL >= 4 * size && left >= 4)
+            output_tiles(size, count = 4, to, products, entry, row, i % to->tiles_h, j, y);
+        else if (VL >= 2 * size && left >= 2)
+            output_tiles(size, count = 2, to, products, entry, row, i % to->tiles_h, j, y);
+        else
+            output_tiles(size, count = 1, to, products, entry, row, i % to->tiles_h, j, y);
+    }
+}
+
+void FN(winograd_output_tiles)(const winograd_outputs *to, int64_t first, int64_t tiles,
+                               int64_t row, const real *products, int64_t entry) {
+    if (to->size == 4)
+        transform_back(4, to, first, tiles, row, products, entry);
+    else
+        transform_back(2, to, first, tiles, row, products, entry);
+}
