@@ -53,6 +53,9 @@ BACKWARD: dict[str, Callable[..., Any]] = {
     "rnn": lambda dy, y, x, weight_ih, weight_hh, **biases: F.rnn_backward(
         dy, x, weight_ih, weight_hh, y
     ),
+    "self_attention": lambda dy, y, qkv, heads: F.self_attention_backward(
+        dy, qkv, y[0], y[1], heads
+    ),
 }
 
 

@@ -38,6 +38,13 @@ def _recurrent(function: Callable[..., Any], states: int = 1) -> Callable[..., A
     return call
 
 
+def self_attention(qkv: Any, heads: int) -> Any:
+    """Split a projection into heads, attend, and put them side by side again."""
+    n, t, width = qkv.shape
+    q, k, v = qkv.view(n, t, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, width // 3)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "conv2d": F.conv2d,
     "im2col": lambda x, **window: F.unfold(x, **window),
@@ -64,6 +71,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lstm_inference": _recurrent(torch.lstm, 2),
     "gru": _recurrent(torch.gru),
     "rnn": _recurrent(torch.rnn_tanh),
+    "self_attention": self_attention,
     "gemm": lambda a, b: a @ b,
     "reduce_sum": lambda x, axis=None: x.sum(axis),
     "reduce_mean": lambda x, axis=None: x.mean(axis),

@@ -13,7 +13,7 @@ from bench.networks import INFERENCE, NETWORKS
 FORWARD, BOTH, STEP = "f", "f+b", "step"  # what one timed call does
 CASES = Path(__file__).parent.parent / "tests" / "cases.py"
 # Arguments that are arrays: given by their shapes, drawn at random or all zero.
-RANDOM = {"x", "weight", "bias", "a", "b", "col", "target", "param", "grad"}
+RANDOM = {"x", "weight", "bias", "a", "b", "col", "target", "param", "grad", "qkv"}
 RECURRENT = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}  # at random, of the usual size
 ZERO = {"velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
 

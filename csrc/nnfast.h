@@ -68,6 +68,17 @@ typedef struct {
     int reverse; /* from the last time to the first */
 } nnf_recurrent;
 
+/* q (n, tq, heads, d), k (n, tk, heads, d), v (n, tk, heads, dv), their rows ldq, ldk and ldv reals
+ * apart and their batches tq or tk rows: they may be parts of one array. A mask is broadcast to
+ * (n, heads, tq, tk) by strides, 0 where it has one element for all. */
+typedef struct {
+    int64_t n, heads, tq, tk, d, dv;
+    int64_t ldq, ldk, ldv;
+    int causal; /* query i sees the keys up to i */
+    double scale;
+    int64_t mask_n, mask_head, mask_q, mask_k;
+} nnf_attention_dims;
+
 /* The kernels: `real *` of the list is `void *` here, the dtype comes first. */
 #define real                       void
 #define KERNEL(name, params, args) int nnf_##name(nnf_dtype dtype, NNF_STRIP params);

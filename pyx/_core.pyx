@@ -7,6 +7,7 @@ Arrays must be C-contiguous float32 or float64, all of one dtype; nnfast.functio
 
 cimport numpy as cnp
 from libc.float cimport DBL_MAX
+from libc.math cimport sqrt
 from libc.stdint cimport INT64_MAX, INT64_MIN
 from csrc cimport *
 
@@ -30,3 +31,4 @@ include "layernorm.pxi"
 include "embedding.pxi"
 include "reduce.pxi"
 include "recurrent.pxi"
+include "attention.pxi"

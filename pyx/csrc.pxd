@@ -46,6 +46,13 @@ cdef extern from "nnfast.h" nogil:
         int64_t steps, batch, inputs, hidden
         int reverse
 
+    ctypedef struct nnf_attention_dims:
+        int64_t n, heads, tq, tk, d, dv
+        int64_t ldq, ldk, ldv
+        int causal
+        double scale
+        int64_t mask_n, mask_head, mask_q, mask_k
+
     const char *nnf_isa()
     int nnf_isa_count()
     const char *nnf_isa_name(int index)
@@ -209,3 +216,10 @@ cdef extern from "nnfast.h" nogil:
                          const void *gates, const void *inner, const void *h0, const void *dhn,
                          void *dx, void *dweight_ih, void *dweight_hh, void *dbias_ih,
                          void *dbias_hh, void *dh0)
+
+    int nnf_attention(nnf_dtype dtype, const nnf_attention_dims *a, const void *q, const void *k,
+                      const void *v, const uint8_t *keep, const void *bias, void *y, void *lse)
+    int nnf_attention_backward(nnf_dtype dtype, const nnf_attention_dims *a, const void *dy,
+                               const void *q, const void *k, const void *v, const uint8_t *keep,
+                               const void *bias, const void *y, const void *lse, void *dq,
+                               void *dk, void *dv)

@@ -34,25 +34,42 @@ def gemm(a, b, transpose_a=False, transpose_b=False, bias=None, activation=None)
     return y
 
 
-cdef int check_linear(object x, object weight) except -1:
-    """Raise unless x (N, in) and weight (out, in) match."""
-    check_array(x, "x", 2)
+cdef int check_linear(object x, object weight, int64_t *n, int64_t *size, int64_t *out) except -1:
+    """Raise unless x (..., in) and weight (out, in) match; x as (n, size)."""
+    check_array(x, "x")
     check_array(weight, "weight", 2)
     check_same_dtype(weight, "weight", x, "x")
-    if cnp.PyArray_DIM(weight, 1) != cnp.PyArray_DIM(x, 1):
-        raise ValueError(f"weight must have shape (out, {x.shape[1]}) to match x {x.shape}, "
+    cdef int i, last = cnp.PyArray_NDIM(x) - 1
+    if last < 0:
+        raise ValueError("x must have at least 1 axis, got shape ()")
+    size[0] = cnp.PyArray_DIM(x, last)
+    if cnp.PyArray_DIM(weight, 1) != size[0]:
+        raise ValueError(f"weight must have shape (out, {size[0]}) to match x {x.shape}, "
                          f"got {weight.shape}")
+    out[0] = cnp.PyArray_DIM(weight, 0)
+    n[0] = 1
+    for i in range(last):
+        n[0] *= cnp.PyArray_DIM(x, i)
     return 0
 
 
+cdef int shape_of_linear(cnp.ndarray x, int64_t out, intp *shape) noexcept:
+    """The shape (..., out) for x (..., in); returns the number of axes."""
+    cdef int i, axes = cnp.PyArray_NDIM(x)
+    for i in range(axes - 1):
+        shape[i] = cnp.PyArray_DIM(x, i)
+    shape[axes - 1] = out
+    return axes
+
+
 def linear(x, weight, bias=None, activation=None):
-    """x (N, in) times weight (out, in) transposed, plus bias (out,), activated."""
-    check_linear(x, weight)
+    """x (..., in) times weight (out, in) transposed, plus bias (out,), activated."""
+    cdef int64_t n, size, out
+    cdef intp shape[64]
+    check_linear(x, weight, &n, &size, &out)
     cdef int act = check_activation(activation)
-    cdef int64_t n = cnp.PyArray_DIM(x, 0), size = cnp.PyArray_DIM(x, 1)
-    cdef int64_t out = cnp.PyArray_DIM(weight, 0)
     check_vector(bias, "bias", out, x, "x")
-    cdef cnp.ndarray y = new_2d(n, out, x)
+    cdef cnp.ndarray y = new_array(shape_of_linear(x, out, shape), shape, cnp.PyArray_TYPE(x))
     cdef PyThreadState *gil = release_gil(0.03 * n * size * out)
     cdef int status = nnf_linear(dtype_of(y), n, size, out, data_of(x), data_of(weight),
                                  data_of(bias), act, data_of(y))
@@ -62,14 +79,18 @@ def linear(x, weight, bias=None, activation=None):
 
 def linear_backward(dy, x, weight, y=None, activation=None, needs_dx=True):
     """Gradients (dx or None, dweight, dbias) of linear."""
-    check_linear(x, weight)
+    cdef int64_t n, size, out
+    cdef intp shape[64]
+    check_linear(x, weight, &n, &size, &out)
+    cdef int i, axes = shape_of_linear(x, out, shape)
     cdef int act = check_activation(activation)
-    cdef int64_t n = cnp.PyArray_DIM(x, 0), size = cnp.PyArray_DIM(x, 1)
-    cdef int64_t out = cnp.PyArray_DIM(weight, 0)
-    check_array(dy, "dy", 2)
+    check_array(dy, "dy")
     check_same_dtype(dy, "dy", x, "x")
-    if cnp.PyArray_DIM(dy, 0) != n or cnp.PyArray_DIM(dy, 1) != out:
-        raise ValueError(f"dy must have shape {(n, out)}, got {dy.shape}")
+    cdef bint fits = cnp.PyArray_NDIM(dy) == axes
+    for i in range(axes):
+        fits = fits and cnp.PyArray_DIM(dy, i) == shape[i]
+    if not fits:
+        raise ValueError(f"dy must have shape {(*x.shape[:-1], out)}, got {dy.shape}")
     if act != 0:
         if y is None:
             raise ValueError(f"y, the output, must be given with activation {activation!r}")

@@ -104,6 +104,16 @@ def good_calls() -> dict[str, dict[str, Any]]:
         "adam_update": {**state("m", "v"), **adam},
         "adamw_update": {**state("m", "v"), **adam},
     }
+    q, kv, heads = normal((2, 3, 4)), normal((2, 5, 4)), {"heads": 2, "scale": 0.5}
+    saved = {"y": normal((2, 3, 4)), "lse": normal((2, 2, 3))}
+    attended = {"q": q, "k": kv, "v": kv, **heads, "mask": normal((3, 5))}
+    packed = {"qkv": normal((2, 3, 12)), **heads, "mask": normal((3, 3))}
+    calls |= {
+        "attention": attended,
+        "attention_backward": {"dy": q, **attended, **saved},
+        "self_attention": packed,
+        "self_attention_backward": {"dy": q, **packed, **saved},
+    }
     for name in ("relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"):
         saved = "x" if "relu" in name else "y"
         extra: dict[str, Any] = {"negative_slope": 0.1} if name == "leaky_relu" else {}
@@ -118,9 +128,10 @@ def good_calls() -> dict[str, dict[str, Any]]:
 
 
 OPTIONAL = {"bias", "scale", "y", "sample_weight", "bias_ih", "bias_hh", "h0", "c0", "dhn", "dcn"}
+OPTIONAL |= {"mask"}
 IN_PLACE = {"param", "velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
 IN_PLACE |= {"running_mean", "running_var"}
-NOT_FLOATS = {"target", "indices", "dloss"}
+NOT_FLOATS = {"target", "indices", "dloss", "mask"}
 
 ANY_WIDTH = {  # arrays whose last axis may have any length
     ("conv2d", "x"),
@@ -133,7 +144,7 @@ ANY_WIDTH = {  # arrays whose last axis may have any length
     ("cross_entropy_backward", "x"),
 }
 INTEGERS = {"stride": 1, "padding": 0, "dilation": 1, "kernel_size": 1, "groups": 1, "step": 1}
-INTEGERS |= {"count": 1, "num_embeddings": 0}
+INTEGERS |= {"count": 1, "num_embeddings": 0, "heads": 1}
 NOT_NEGATIVE = {"lr", "weight_decay", "momentum", "eps"}
 FRACTIONS = {"p", "beta1", "beta2", "alpha", "rho", "label_smoothing"}
 CHOICES = {"activation", "algo", "reduction", "approximate", "nonlinearity"}
@@ -150,14 +161,16 @@ def bad_values(function: str, name: str, value: Any) -> list[tuple[Any, type[Exc
         rows += [(1.0, TypeError), ("1", TypeError), (1j, TypeError), (True, TypeError)]
         if not (name == "stride" and "pool" in function):
             rows.append((None, TypeError))
-        if name not in ("groups", "step", "count", "num_embeddings"):
+        if name not in ("groups", "step", "count", "num_embeddings", "heads"):
             rows += [((1,), ValueError), ((1, 1, 1), ValueError), ((1, least - 1), ValueError)]
             rows += [((1.5, 1), TypeError), (np.array([1, 1]), TypeError)]
         return rows
-    if name in NOT_NEGATIVE | FRACTIONS | {"negative_slope"}:
+    if name in NOT_NEGATIVE | FRACTIONS | {"negative_slope", "scale"}:
         rows = [(np.nan, ValueError), (np.inf, ValueError), (-np.inf, ValueError)]
-        rows += [("0.5", TypeError), (None, TypeError), (1j, TypeError), ([0.5], TypeError)]
-        if name != "negative_slope":
+        rows += [("0.5", TypeError), (1j, TypeError), ([0.5], TypeError)]
+        if name != "scale":
+            rows.append((None, TypeError))
+        if name not in ("negative_slope", "scale"):
             rows.append((-0.1, ValueError))
         if name in FRACTIONS:
             rows.append((1.5, ValueError))
@@ -171,6 +184,10 @@ def bad_values(function: str, name: str, value: Any) -> list[tuple[Any, type[Exc
         return [("none such", ValueError), ("", ValueError), (3, TypeError), (["relu"], TypeError)]
     if name == "axis":
         return [(2, ValueError), (-3, ValueError), (0.5, TypeError), ("0", TypeError)]
+    if name == "mask":
+        rows = [(value.astype(int), TypeError), (value.astype(complex), TypeError)]
+        rows += [("text", TypeError), (value[:2], ValueError), (value[..., :2], ValueError)]
+        return [*rows, (value[None, None, None], ValueError), (value[:0], ValueError)]
     if name == "x_shape":
         rows = [((2, 4, 6), ValueError), ((2, 4, 6, 6, 1), ValueError), (None, TypeError)]
         rows += [((2, 4, 6, -6), ValueError), ((2, 4, 6, 6.0), TypeError), (5, TypeError)]
@@ -183,7 +200,7 @@ def _bad_arrays(function: str, name: str, value: Any) -> list[tuple[Any, type[Ex
         (value.astype(dtype), TypeError)
         for dtype in (np.int64, np.uint32, np.complex128, object, "U", "datetime64[s]", "V8")
     ]
-    if name in IN_PLACE:
+    if name in IN_PLACE and function.endswith("_update"):
         rows += [(value.astype(np.float32), TypeError), (value.tolist(), TypeError)]
         rows.append((np.repeat(value, 2, -1)[..., ::2], ValueError))
         if value.ndim > 1:

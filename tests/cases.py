@@ -58,6 +58,20 @@ class Gemm(NamedTuple):
         return "x".join(map(str, self))
 
 
+class Attention(NamedTuple):
+    """Attention of q (N, Tq, heads * d) to k (N, Tk, heads * d) and v (N, Tk, heads * dv)."""
+
+    n: int
+    heads: int
+    tq: int
+    tk: int
+    d: int
+    dv: int
+
+    def __str__(self) -> str:
+        return "x".join(map(str, self))
+
+
 def _text(value: Any) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
@@ -205,6 +219,22 @@ RECURRENT = [  # T, N, D, H
     (2, 3, 4, 0),
 ]
 
+ATTENTION = [
+    Attention(1, 1, 1, 1, 1, 1),
+    Attention(2, 3, 5, 7, 3, 4),
+    Attention(3, 2, 20, 20, 16, 16),
+    Attention(2, 2, 33, 17, 8, 5),
+    Attention(1, 2, 1, 50, 6, 9),  # one query
+    Attention(2, 1, 50, 1, 7, 3),  # one key
+    Attention(2, 1, 129, 257, 16, 16),  # several blocks of queries, and of keys
+    Attention(1, 2, 300, 300, 33, 20),
+    Attention(1, 1, 70, 1100, 8, 8),  # keys in several parts
+    Attention(1, 2, 600, 520, 5, 40),
+    Attention(0, 2, 3, 4, 5, 6),
+    Attention(2, 2, 0, 4, 5, 6),
+    Attention(2, 2, 3, 0, 5, 6),  # no keys
+]
+
 REDUCE: list[tuple[tuple[int, ...], int | tuple[int, ...] | None]] = [
     ((), None),
     ((1,), 0),
@@ -265,6 +295,11 @@ def _recurrent(function: str, t: int, n: int, d: int, h: int) -> Bench:
     rows = {"lstm": 4, "gru": 3, "rnn": 1}[function.split("_")[0]] * h
     shapes = {"x": (t, n, d), "weight_ih": (rows, d), "weight_hh": (rows, h)}
     return Bench(function, shapes | {"bias_ih": (rows,), "bias_hh": (rows,)})
+
+
+def _attention(n: int, heads: int, t: int, d: int) -> dict[str, Bench]:
+    arguments = {"qkv": (n, t, 3 * heads * d), "heads": heads}
+    return {f"attention {n}x{heads}x{t}x{d}": Bench("self_attention", arguments)}
 
 
 def _update(function: str, *state: str, **options: Any) -> Bench:
@@ -335,6 +370,8 @@ BENCH = {
     "LSTM inference 35x32 128-256": _recurrent("lstm_inference", 35, 32, 128, 256),
     "GRU 35x20 100-100": _recurrent("gru", 35, 20, 100, 100),
     "RNN 35x20 100-100": _recurrent("rnn", 35, 20, 100, 100),
+    **_attention(16, 8, 128, 32),
+    **_attention(4, 8, 512, 64),
     "SGD": _update("sgd_update", lr=0.01),
     "momentum": _update("momentum_update", "velocity", lr=0.01),
     "AdaGrad": _update("adagrad_update", "sum_sq", lr=0.01),

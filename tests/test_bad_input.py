@@ -140,6 +140,23 @@ SPECIAL: list[Row] = [
     ("mse_loss_backward", "target", np.ones((2, 1)), ValueError),
     ("mse_loss_backward", "dloss", np.ones((2, 1)), ValueError),
     ("mse_loss_backward", "dloss", "1", TypeError),
+    # heads, queries and keys
+    ("attention", "heads", 3, ValueError),
+    ("attention", "k", normal((3, 5, 4)), ValueError),
+    ("attention", "k", normal((2, 4, 4)), ValueError),
+    ("attention", "k", normal((2, 5, 6)), ValueError),
+    ("attention", "v", normal((2, 6, 4)), ValueError),
+    ("attention", "v", normal((2, 5, 3)), ValueError),
+    ("attention", "v", normal((2, 5, 0)), ValueError),
+    ("attention", "mask", normal((2, 2, 3, 6)), ValueError),
+    ("attention", "mask", normal((2, 2, 3, 5)).tolist()[0][0][:2], ValueError),
+    ("attention_backward", "y", normal((2, 4, 4)), ValueError),
+    ("attention_backward", "dy", normal((2, 3, 6)), ValueError),
+    ("attention_backward", "lse", normal((2, 3, 2)), ValueError),
+    ("self_attention", "qkv", normal((2, 3, 0)), ValueError),
+    ("self_attention", "qkv", normal((2, 3, 15)), ValueError),
+    ("self_attention", "heads", 5, ValueError),
+    ("self_attention_backward", "lse", normal((2, 2, 4)), ValueError),
     # axes
     ("reduce_sum", "axis", (0, 0), ValueError),
     ("reduce_sum", "axis", (1, -1), ValueError),
@@ -156,6 +173,11 @@ SPECIAL: list[Row] = [
     ("sigmoid", "x", [1, 2], TypeError),
     ("tanh", "x", 3, TypeError),
     ("linear", "x", object(), TypeError),
+    # leading axes that differ, or no axis at all
+    ("linear", "x", np.array(1.0), ValueError),
+    ("linear_backward", "x", np.ones((2, 1, 3)), ValueError),
+    ("linear_backward", "dy", np.ones((1, 2, 4)), ValueError),
+    ("linear_backward", "y", np.ones((1, 2, 4)), ValueError),
     # an activation whose output is missing
     ("linear_backward", "y", None, ValueError),
 ]

@@ -42,7 +42,7 @@ ARRAYS = [
 
 
 def may_be_none(function: str, name: str) -> bool:
-    if function == "linear_backward":  # whose good call has an activation, which needs y
+    if name == "y":  # needed by attention, and by the activation of linear_backward's good call
         return False
     return name in OPTIONAL or (name == "weight" and "_norm" in function)
 

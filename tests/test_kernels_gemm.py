@@ -68,6 +68,22 @@ def test_linear_agrees_with_its_twin(activation, dtype):
     assert native.linear_backward(dy, x, weight, y, activation, needs_dx=False)[0] is None
 
 
+@pytest.mark.parametrize("backend", [native, reference])
+@pytest.mark.parametrize("axes", [(), (0,), (4,), (2, 3), (2, 0, 3), (2, 1, 3, 2)])
+def test_linear_takes_any_leading_axes(axes, backend):
+    x, weight, bias = normal((*axes, 5)), normal((3, 5), seed=1), normal((3,), seed=2)
+    rows = x.reshape(-1, 5)
+    y = backend.linear(x, weight, bias, "tanh")
+    assert y.shape == (*axes, 3)
+    np.testing.assert_array_equal(y.reshape(-1, 3), backend.linear(rows, weight, bias, "tanh"))
+    dy = normal(y.shape, seed=3)
+    got = backend.linear_backward(dy, x, weight, y, "tanh")
+    assert got[0].shape == x.shape
+    flat = backend.linear_backward(dy.reshape(-1, 3), rows, weight, y.reshape(-1, 3), "tanh")
+    for one, other in zip(got, flat, strict=True):
+        np.testing.assert_array_equal(one.reshape(other.shape), other)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_linear_gradients_agree_with_finite_differences(activation):
     x, weight, bias = normal((4, 5), seed=1), normal((3, 5), seed=2), normal((3,), seed=3)

@@ -8,10 +8,11 @@ import pytest
 import nnfast as nn
 from nnfast.testing import check_gradients
 
-IMAGE, ROWS, SEQUENCE = (3, 4, 6, 7), (5, 6), (5, 2, 4)
+IMAGE, ROWS, SEQUENCE, TOKENS = (3, 4, 6, 7), (5, 6), (5, 2, 4), (3, 5, 6)
 LAYERS = {
     "linear": (lambda: nn.Linear(6, 3, rng=0), ROWS),
     "linear-no-bias": (lambda: nn.Linear(6, 3, bias=False, rng=0), ROWS),
+    "linear-axes": (lambda: nn.Linear(7, 3, activation="tanh", rng=0), IMAGE),
     "linear-relu": (lambda: nn.Linear(6, 3, activation="relu", rng=0), ROWS),
     "linear-tanh": (lambda: nn.Linear(6, 3, activation="tanh", rng=0), ROWS),
     "conv": (lambda: nn.Conv2d(4, 5, 3, rng=0), IMAGE),
@@ -61,9 +62,20 @@ LAYERS = {
     "softmax-axis": (lambda: nn.Softmax(axis=1), IMAGE),
     "log-softmax": (lambda: nn.LogSoftmax(), ROWS),
     "log-softmax-axis": (lambda: nn.LogSoftmax(axis=0), ROWS),
+    "attention": (lambda: nn.MultiheadAttention(6, 3, batch_first=True, rng=0), TOKENS),
+    "attention-causal": (lambda: nn.MultiheadAttention(6, 2, bias=False, causal=True), TOKENS),
+    "encoder": (lambda: encoder(activation="gelu", dropout=0.3, batch_first=True), TOKENS),
+    "encoder-pre": (lambda: encoder(norm_first=True, dropout=0.0, causal=True), TOKENS),
+    "encoder-eval": (lambda: encoder(norm_first=True).eval(), TOKENS),
     "sequential": (lambda: nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 2), rng=0), ROWS),
     "empty": (lambda: nn.Sequential(), ROWS),
 }
+
+
+def encoder(**options):
+    return nn.TransformerEncoderLayer(6, 2, 8, **options, rng=0)
+
+
 every_layer = pytest.mark.parametrize("name", LAYERS)
 
 

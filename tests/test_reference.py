@@ -164,6 +164,30 @@ def targets(soft: bool) -> Array:
     return np.array([0, 4, -100, 2, -100, 1])
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("scale", [None, -0.7])
+@pytest.mark.parametrize("masked", [None, bool, float])
+def test_attention_gradient(masked: type | None, scale: float | None, causal: bool) -> None:
+    q, k, v = normal((2, 3, 6)), normal((2, 4, 6), seed=1), normal((2, 4, 4), seed=2)
+    keep = normal((2, 1, 1, 4), seed=3) > 0
+    mask = {None: None, bool: keep, float: normal((2, 3, 4), seed=4)}[masked]
+    options = (2, mask, causal, scale)
+    y, lse = ref.attention(q, k, v, *options)
+    dy = normal(y.shape, seed=5)
+    dq, dk, dv = ref.attention_backward(dy, q, k, v, y, lse, *options)
+    assert_gradient(dq, lambda q: ref.attention(q, k, v, *options)[0], q, dy)
+    assert_gradient(dk, lambda k: ref.attention(q, k, v, *options)[0], k, dy)
+    assert_gradient(dv, lambda v: ref.attention(q, k, v, *options)[0], v, dy)
+
+
+def test_self_attention_gradient() -> None:
+    qkv, mask = normal((2, 4, 18)), np.array([True, True, False, True])
+    y, lse = ref.self_attention(qkv, 3, mask, True)
+    dy = normal(y.shape, seed=1)
+    dqkv = ref.self_attention_backward(dy, qkv, y, lse, 3, mask, True)
+    assert_gradient(dqkv, lambda qkv: ref.self_attention(qkv, 3, mask, True)[0], qkv, dy)
+
+
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

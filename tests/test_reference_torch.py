@@ -71,6 +71,34 @@ def test_batch_norm(shape: tuple[int, ...]) -> None:
         assert_equal(ours, tensor.grad)
 
 
+@pytest.mark.parametrize("masked", [None, bool, float])
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention(masked: type | None, causal: bool) -> None:
+    if causal and masked:
+        pytest.skip("PyTorch takes a mask or is_causal, not both")
+    heads, d, dv = 2, 3, 4
+    shapes = ((2, 5, heads * d), (2, 7, heads * d), (2, 7, heads * dv))
+    inputs = tensors(*(normal(shape, seed=i) for i, shape in enumerate(shapes)))
+    q, k, v = (tensor.detach().numpy() for tensor in inputs)
+    keep = normal((2, 1, 5, 7), seed=1) > 0
+    keep[1, 0, 2] = False  # a query without keys: zero there too
+    mask = {None: None, bool: keep, float: normal((5, 7), seed=2)}[masked]
+    y, lse = ref.attention(q, k, v, heads, mask, causal, 0.4)
+    theirs = F.scaled_dot_product_attention(
+        *(tensor.unflatten(2, (heads, -1)).transpose(1, 2) for tensor in inputs),
+        attn_mask=None if mask is None else torch.tensor(mask),
+        is_causal=causal,
+        scale=0.4,
+    )
+    theirs = theirs.transpose(1, 2).reshape(2, 5, heads * dv)
+    assert_equal(y, theirs)
+    dy = normal(y.shape, seed=3)
+    theirs.backward(torch.tensor(dy))
+    gradients = ref.attention_backward(dy, q, k, v, y, lse, heads, mask, causal, 0.4)
+    for ours, tensor in zip(gradients, inputs, strict=True):
+        assert_equal(ours, tensor.grad)
+
+
 @pytest.mark.parametrize("shape", [shape for shape in cases.LAYER_NORM if shape[-1] > 1])
 def test_layer_norm(shape: tuple[int, ...]) -> None:
     x, weight, bias = normal(shape), normal(shape[-1], seed=1), normal(shape[-1], seed=2)

@@ -30,6 +30,13 @@ def exp(x: Array) -> Array:
     return core.log_softmax_backward(dy, pairs)[:, 0]
 
 
+def exp_negative(x: Array) -> Array:
+    """Return e^x: the gradient of values whose scores are x, for a log-sum-exp of 0."""
+    one, zero = np.ones((1, 1, 1), x.dtype), np.zeros((1, 1, 1), x.dtype)
+    k = x.reshape(1, -1, 1)
+    return core.attention_backward(one, one, k, np.zeros_like(k), zero, zero, scale=1.0)[2].ravel()
+
+
 def sigmoid_exact(x: Array) -> Array:
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e, 1) / (1 + e)
@@ -72,6 +79,16 @@ RANGE = {np.float32: (-105.0, 89.0), np.float64: (-747.0, 710.0)}
 def test_exp(dtype: type) -> None:
     for x in (spread(dtype, *RANGE[dtype]), spread(dtype, -1, 1), all_exponents(dtype)):
         assert ulps(exp(x), np.exp(wide(x))) <= EXP
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+def test_exp_negative(dtype: type) -> None:
+    low = RANGE[dtype][0]
+    for x in (spread(dtype, low, 0), spread(dtype, -1, 0.5)):
+        assert ulps(exp_negative(x), np.exp(wide(x))) <= EXP
+    x = np.array([0, -0.0, 20 * low, -np.inf], dtype)
+    np.testing.assert_array_equal(exp_negative(x), [1, 1, 0, 0])
+    assert np.isnan(exp_negative(np.array([np.nan, -np.nan], dtype))).all()
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)

@@ -55,6 +55,15 @@ def lse() -> Array:
     return core.cross_entropy(X, LABELS)[1]
 
 
+# Few heads, whose keys are cut into parts, and tasks of several heads.
+QKV = normal((1, 600, 2 * 3 * 5), np.float32)
+SHORT = normal((40, 9, 4 * 3 * 7), np.float32)
+
+
+def attended(qkv: Array, heads: int) -> tuple[Array, Array]:
+    return core.self_attention(qkv, heads, None, True)
+
+
 CALLS: dict[str, Callable[[], Any]] = {
     "relu": lambda: core.relu(X),
     "relu_backward": lambda: core.relu_backward(DY, X),
@@ -64,6 +73,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "sigmoid_backward": lambda: core.sigmoid_backward(DY, X),
     "tanh": lambda: core.tanh(X),
     "tanh_backward": lambda: core.tanh_backward(DY, X),
+    "add": lambda: (core.add(X, DY), core.add(FLOATS, FLOATS, "relu")),
     "gelu": lambda: (core.gelu(FLOATS), core.gelu(X, "tanh")),
     "gelu_backward": lambda: (core.gelu_backward(DY, X), core.gelu_backward(DY, X, "tanh")),
     "softmax": lambda: (core.softmax(FLOATS), core.softmax(X.reshape(1, -1))),
@@ -131,4 +141,16 @@ CALLS: dict[str, Callable[[], Any]] = {
     "reduce_sum": lambda: (core.reduce_sum(FLOATS), core.reduce_sum(X, 0), core.reduce_sum(X, 1)),
     "reduce_mean": lambda: (core.reduce_mean(FLOATS), core.reduce_mean(X, 0)),
     "reduce_max": lambda: (core.reduce_max(FLOATS), core.reduce_max(X, 1)),
+    "attention": lambda: (
+        *core.attention(A[None], A[None], A[None]),
+        *core.attention(QKV, QKV, QKV),
+    ),
+    "attention_backward": lambda: core.attention_backward(
+        A[None], A[None], A[None], A[None], *core.attention(A[None], A[None], A[None])
+    ),
+    "self_attention": lambda: (*attended(QKV, 2), *attended(SHORT, 4)),
+    "self_attention_backward": lambda: (
+        core.self_attention_backward(QKV[..., :10].copy(), QKV, *attended(QKV, 2), 2, None, True),
+        core.self_attention_backward(SHORT[..., :28].copy(), SHORT, *attended(SHORT, 4), 4),
+    ),
 }

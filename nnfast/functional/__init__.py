@@ -20,6 +20,12 @@ from .activation import (
     tanh,
     tanh_backward,
 )
+from .attention import (
+    attention,
+    attention_backward,
+    self_attention,
+    self_attention_backward,
+)
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
 from .elementwise import add
@@ -58,6 +64,8 @@ __all__ = [
     "adam_update",
     "adamw_update",
     "add",
+    "attention",
+    "attention_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -107,6 +115,8 @@ __all__ = [
     "rmsprop_update",
     "rnn",
     "rnn_backward",
+    "self_attention",
+    "self_attention_backward",
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",

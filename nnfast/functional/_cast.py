@@ -90,6 +90,20 @@ def labels(value: Any, x: Array | None) -> Array:
     return np.require(target, INT64, ["C", "A"])
 
 
+def mask_of(value: Any, x: Any) -> Array | None:
+    """Return an optional mask as a contiguous array of booleans, or of numbers in x's dtype.
+
+    Integers are refused: 0 and 1 may be meant either way.
+    """
+    if value is None:
+        return None
+    mask = _as_array("mask", value)
+    if mask.dtype.kind not in "bf":
+        raise TypeError(f"mask must hold booleans or floating-point numbers, got {mask.dtype}")
+    dtype = mask.dtype if mask.dtype.kind == "b" or x is None else x.dtype
+    return np.require(mask, dtype, ["C", "A"])
+
+
 def indices_of(name: str, value: Any) -> Array:
     """Return indices, an array of any integer dtype, as contiguous int64."""
     if type(value) is ndarray and value.dtype is INT64 and value.flags.carray:

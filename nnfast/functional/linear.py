@@ -50,8 +50,8 @@ def linear(
 
     Parameters
     ----------
-    x : array_like, shape (N, I)
-        One sample per row.
+    x : array_like, shape (..., I)
+        One sample per row, in any number of axes: (N, I), (N, T, I), or a single (I,).
     weight : array_like, shape (O, I)
         One output feature per row.
     bias : array_like, shape (O,), optional
@@ -61,7 +61,7 @@ def linear(
 
     Returns
     -------
-    ndarray, shape (N, O)
+    ndarray, shape (..., O)
 
     Raises
     ------
@@ -84,13 +84,13 @@ def linear_backward(
 
     Parameters
     ----------
-    dy : array_like, shape (N, O)
+    dy : array_like, shape (..., O)
         Gradient with respect to the output.
-    x : array_like, shape (N, I)
+    x : array_like, shape (..., I)
         Input of the forward call.
     weight : array_like, shape (O, I)
         Weight of the forward call.
-    y : array_like, shape (N, O), optional
+    y : array_like, shape (..., O), optional
         Output of the forward call; needed when it applied an activation.
     activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
         As in the forward call.
@@ -99,7 +99,7 @@ def linear_backward(
 
     Returns
     -------
-    dx : ndarray, shape (N, I), or None
+    dx : ndarray, shape (..., I), or None
     dweight : ndarray, shape (O, I)
     dbias : ndarray, shape (O,)
 

@@ -1,6 +1,7 @@
 """Layers: thin objects around `nnfast.functional` that hold parameters and what backward needs."""
 
 from nnfast.layers.activation import GELU, LeakyReLU, ReLU, Sigmoid, Tanh
+from nnfast.layers.attention import MultiheadAttention
 from nnfast.layers.base import Layer
 from nnfast.layers.conv import Conv2d
 from nnfast.layers.dropout import Dropout
@@ -18,6 +19,7 @@ from nnfast.layers.rnn import RNN
 from nnfast.layers.rowgradient import RowGradient
 from nnfast.layers.sequential import Sequential
 from nnfast.layers.softmax import LogSoftmax, Softmax
+from nnfast.layers.transformer import TransformerEncoderLayer
 
 __all__ = [
     "GELU",
@@ -40,6 +42,7 @@ __all__ = [
     "LogSoftmax",
     "MSELoss",
     "MaxPool2d",
+    "MultiheadAttention",
     "Parameter",
     "ReLU",
     "RowGradient",
@@ -47,4 +50,5 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "TransformerEncoderLayer",
 ]

@@ -187,8 +187,8 @@ class Layer(Step):
         return ""
 
     def __repr__(self) -> str:
-        lines = [f"({name}): {child!r}" for name, child in self.named_children()]
+        text, lines = self._describe(), [f"({n}): {child!r}" for n, child in self.named_children()]
         if not lines:
-            return f"{type(self).__name__}({self._describe()})"
-        body = "\n".join(lines).replace("\n", "\n  ")
+            return f"{type(self).__name__}({text})"
+        body = "\n".join([text, *lines] if text else lines).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {body}\n)"

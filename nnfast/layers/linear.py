@@ -62,7 +62,7 @@ class Linear(Layer):
         self.bias = Parameter.drawn(shape[:1], bias_init, rng, dtype, "bias") if bias else None
 
     def forward(self, x: Array) -> Array:
-        """Map x (N, in_features) to (N, out_features).
+        """Map x (..., in_features) to (..., out_features).
 
         Raises
         ------
@@ -85,7 +85,7 @@ class Linear(Layer):
         return y
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
-        """Take dout (N, out_features), return dx (N, in_features)."""
+        """Take dout (..., out_features), return dx (..., in_features)."""
         x, y = self._take()
         dx, dw, db = F.linear_backward(dout, x, self.weight.data, y, self.activation, needs_dx)
         self.weight.collect(dw)

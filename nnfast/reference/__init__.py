@@ -16,6 +16,12 @@ from .activation import (
     tanh,
     tanh_backward,
 )
+from .attention import (
+    attention,
+    attention_backward,
+    self_attention,
+    self_attention_backward,
+)
 from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference, batch_norm_update
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
@@ -55,6 +61,8 @@ __all__ = [
     "adam_update",
     "adamw_update",
     "add",
+    "attention",
+    "attention_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -104,6 +112,8 @@ __all__ = [
     "rmsprop_update",
     "rnn",
     "rnn_backward",
+    "self_attention",
+    "self_attention_backward",
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",

@@ -1,5 +1,7 @@
 """Matrix products and the fully connected layer: product, bias and activation in one call."""
 
+import math
+
 import numpy as np
 
 from . import _checks
@@ -43,11 +45,12 @@ def linear(
 ) -> Array:
     """Return ``activation(x @ weight.T + bias)``.
 
-    x: (N, I), weight: (O, I), bias: (O,), result: (N, O).
+    x: (..., I), weight: (O, I), bias: (O,), result: (..., O).
     """
     _check_linear(x, weight)
     _checks.vector("bias", bias, weight.shape[0], like=x)
-    return gemm(x, weight, transpose_b=True, bias=bias, activation=activation)
+    y = gemm(_rows(x), weight, transpose_b=True, bias=bias, activation=activation)
+    return y.reshape(*x.shape[:-1], weight.shape[0])
 
 
 def linear_backward(
@@ -60,12 +63,12 @@ def linear_backward(
 ) -> tuple[Array | None, Array, Array]:
     """Return the gradients ``(dx, dweight, dbias)`` of `linear`.
 
-    dy, y: (N, O), x: (N, I), weight: (O, I). An activation was applied in the forward call when
+    dy, y: (..., O), x: (..., I), weight: (O, I). An activation was applied in the forward call when
     `activation` names one; its gradient is taken from the output `y`.
     """
     _check_linear(x, weight)
     _checks.floats(x=x, dy=dy)
-    _checks.shape("dy", dy, (x.shape[0], weight.shape[0]))
+    _checks.shape("dy", dy, (*x.shape[:-1], weight.shape[0]))
     _checks.choice("activation", activation, ACTIVATIONS)
     if activation is not None:
         if y is None:
@@ -74,12 +77,21 @@ def linear_backward(
         _checks.shape("y", y, dy.shape)
         dy = apply_backward(dy, y, activation)
     dx = dy @ weight if needs_dx else None
-    return dx, dy.T @ x, np.sum(dy, axis=0)
+    dy = _rows(dy)
+    return dx, dy.T @ _rows(x), np.sum(dy, axis=0)
+
+
+def _rows(x: Array) -> Array:
+    """(..., I) to (N, I)."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _check_linear(x: Array, weight: Array) -> None:
     _checks.floats(x=x, weight=weight)
-    _checks.ndim("x", x, 2)
     _checks.ndim("weight", weight, 2)
-    if weight.shape[1] != x.shape[1]:
-        raise ValueError(f"weight must have shape (out, {x.shape[1]}) to fit x, got {weight.shape}")
+    if not x.ndim:
+        raise ValueError("x must have at least 1 dimension, got shape ()")
+    if weight.shape[1] != x.shape[-1]:
+        raise ValueError(
+            f"weight must have shape (out, {x.shape[-1]}) to fit x, got {weight.shape}"
+        )
