@@ -16,7 +16,7 @@ from nnfast import models
 
 Call = Callable[[], Any]
 LAYERS = SimpleNamespace(**vars(nn), BasicBlock=models.BasicBlock)
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
     "Adam": lambda parameters: nn.optim.Adam(parameters, lr=1e-3),
     "SGD": lambda parameters: nn.optim.SGD(parameters, lr=0.01),
     "momentum": lambda parameters: nn.optim.SGD(parameters, lr=0.01, momentum=0.9),
@@ -94,7 +94,7 @@ def train(name: str, dtype: str) -> Call:
 
         return forward_backward
     loss = nn.CrossEntropyLoss()
-    optimizer: Any = OPTIMIZERS[network.optimizer](model.parameters())
+    optimizer = OPTIMIZERS[network.optimizer](model.parameters())
 
     def step() -> None:
         y = model(x)

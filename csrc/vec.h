@@ -88,8 +88,9 @@ VINLINE void vstore_part(real *p, vec v, int64_t n) {
     real lane[VL];
     vstore(lane, v);
     for (int64_t size = VL; size > 0; size /= 2)
-        if (n & size) { /* a move of constant size */
-            const int64_t done = n & (2 * VL - 1) & -2 * size; /* GCC fears for a negative n */
+        if (n & size) {
+            /* A move of constant size; without the bound GCC fears for a negative n. */
+            const int64_t done = n & (2 * VL - 1) & -2 * size;
             memcpy(p + done, lane + done, (size_t)size * sizeof *p);
         }
 #endif

@@ -15,6 +15,7 @@ from nnfast import backend, reference
 
 
 def in_new_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    environment |= {"PATH": os.environ["PATH"]}  # an editable install builds what has changed
     return subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )

@@ -52,8 +52,8 @@ class Sequential(Layer):
         self._rng = None if rng is None else np.random.default_rng(rng)
         self._dtype = dtype
         if len(layers) == 1 and isinstance(layers[0], Mapping):
-            for name, layer in layers[0].items():
-                self.append(layer, name)
+            for name, named in layers[0].items():
+                self.append(named, name)
         else:
             for layer in layers:
                 self.append(layer)

@@ -56,7 +56,7 @@ class Convolution:
         dx, dW, db = F.conv2d_backward(
             float64(dout), self._x, float64(self._W), self.stride, self.pad
         )
-        self.dW, self.db = dW, as_dtype(db, dout.dtype)
+        self.dW, self.db = dW, as_dtype(np.asarray(db), dout.dtype)
         return np.asarray(dx)
 
 
