@@ -200,7 +200,8 @@ def test_batch_norm_with_its_relu_has_the_bits_of_both_apart(name, training, bac
     expected, y = x, together(x)
     for layer in apart:
         expected = layer(expected)
-    np.testing.assert_array_equal(y, expected)
+    folded = name == "images" and not training  # into the convolution: other roundings
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6 if folded else 0)
     grad = dout = np.random.default_rng(2).standard_normal(y.shape).astype(np.float32)
     for layer in reversed(list(apart)):
         grad = layer.backward(grad)

@@ -1,8 +1,7 @@
 /* conv.c: chooses the algorithm of a convolution.
  *
- * x (n, c, h, w), weight (k, c / groups, kh, kw), scale and bias (k) or NULL, y and dy
- * (n, k, oh, ow),
- * dx as x or NULL, dweight as weight, dbias (k) or NULL.
+ * x (n, c, h, w), weight (k, c / groups, kh, kw), scale and bias (k) or NULL, y and dy (n, k, oh,
+ * ow), dx as x or NULL, dweight as weight, dbias (k) or NULL.
  */
 #include "activate.h"
 #include "conv.h"
@@ -14,11 +13,14 @@ static bool depthwise_pays(const nnf_conv *d) {
            d->pad_h <= d->kh * d->dilation_h && d->pad_w <= d->kw * d->dilation_w;
 }
 
-/* Few channels do not pay for the transforms, and few outputs leave tiles half empty. */
+/* Few channels do not pay for the transforms of images, few tiles for those of the kernels, and few
+ * outputs leave tiles half empty. */
 static bool winograd_pays(const nnf_conv *d) {
+    const int64_t size = d->kh == 3 ? 4 : 2; /* of a tile of outputs */
     return (d->kh == 3 || d->kh == 5) && d->kw == d->kh && d->stride_h == 1 && d->stride_w == 1 &&
            d->dilation_h == 1 && d->dilation_w == 1 && d->c / d->groups >= 8 &&
-           d->k / d->groups >= 8 && d->oh >= 3 && d->ow >= 3;
+           d->k / d->groups >= 8 && d->oh >= 3 && d->ow >= 3 &&
+           d->n * ceil_div(d->oh, size) * ceil_div(d->ow, size) >= 4;
 }
 
 /* Folding is the faster input gradient up to 8 channels: 1.6 times there, 5 times at one. */

@@ -106,11 +106,17 @@ class Conv2d(Layer):
 
     def forward_fused(self, x: Array, activation: str | None) -> Array:
         """Do `forward` with this activation, whose backward is the caller's."""
-        weight = self.weight.expect()
-        bias = None if self.bias is None else self.bias.expect()
-        y = F.conv2d(x, weight, bias, *self._options, activation, algo=self.algo)
-        same_dtype(self, y, weight)
+        y = self.convolve(x, None if self.bias is None else self.bias.expect(), activation)
         self._saved = (x, None)
+        return y
+
+    def convolve(
+        self, x: Array, bias: Array | None, activation: str | None, scale: Array | None = None
+    ) -> Array:
+        """Return the activated convolution with a scale and a bias; no backward follows."""
+        weight = self.weight.expect()
+        y = F.conv2d(x, weight, bias, *self._options, activation, scale, self.algo)
+        same_dtype(self, y, weight)
         return y
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:

@@ -8,16 +8,11 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from nnfast.layers.activation import ReLU
 from nnfast.layers.base import Layer
-from nnfast.layers.conv import Conv2d
-from nnfast.layers.linear import Linear
-from nnfast.layers.norm import BatchNorm1d, BatchNorm2d
+from nnfast.layers.fusion import NORMS, Work, inference_plan, training_plan
 from nnfast.layers.parameter import Array
-from nnfast.layers.pool import MaxPool2d
 
-NORMS = (BatchNorm1d, BatchNorm2d)
-FUSING = (Linear, Conv2d, *NORMS)
+LEARNED = object()  # what a Sequential has saved when its layers hold the rest
 
 
 class Sequential(Layer):
@@ -48,7 +43,8 @@ class Sequential(Layer):
     ) -> None:
         self._layers: list[Layer] = []
         self._names: list[str | None] = []  # None: its position
-        self._planned: list[tuple[Layer, Layer | None]] | None = None
+        self._training_plan: list[tuple[Layer, Layer | None]] | None = None
+        self._inference_plan: list[Work] | None = None
         self._rng = None if rng is None else np.random.default_rng(rng)
         self._dtype = dtype
         if len(layers) == 1 and isinstance(layers[0], Mapping):
@@ -70,7 +66,7 @@ class Sequential(Layer):
             layer.seed(self._rng)
         self._layers.append(layer)
         self._names.append(name)
-        self._planned = None
+        self._training_plan = self._inference_plan = None
         return self
 
     def named_children(self) -> Iterator[tuple[str, Layer]]:
@@ -79,17 +75,37 @@ class Sequential(Layer):
             yield self._names[i] or str(i), layer
 
     def forward(self, x: Array) -> Array:
-        """Pass x through all layers, in the order of `_plan`."""
-        if self._planned is None:
-            self._planned = self._plan()
-        for layer, relu in self._planned:
-            if relu is None:
+        """Pass x through all layers; those that can be are computed together.
+
+        In inference nothing is kept but x: should a backward follow, it goes forward once more.
+        """
+        self._saved = None if self.training else x
+        return self.learn(x) if self.training else self.infer(x)
+
+    def learn(self, x: Array) -> Array:
+        """Do `forward`, and keep what backward needs."""
+        if self._training_plan is None:
+            self._training_plan = training_plan(self._layers)
+        for layer, relu in self._training_plan:
+            if isinstance(layer, Sequential):
+                x = layer.learn(x)
+            elif relu is None:
                 x = layer.forward(x)
             else:
                 x = layer.forward_fused(x, "relu")  # type: ignore[attr-defined]
                 if not isinstance(layer, NORMS):
                     relu._saved = x
-        self._saved = True
+        self._saved = LEARNED
+        return x
+
+    def infer(self, x: Array) -> Array:
+        """Do `forward`, and keep nothing."""
+        if self._inference_plan is None:
+            self._inference_plan = inference_plan(self._layers)
+        for call, layers in self._inference_plan:
+            x = call(x)
+            for layer in layers:
+                layer._saved = None
         return x
 
     def backward(self, dout: Array, needs_dx: bool = False) -> Array | None:
@@ -98,39 +114,28 @@ class Sequential(Layer):
         By default the way ends at the first layer that has something to learn, without its input
         gradient, and None is returned. Ask for it with ``needs_dx=True``.
         """
-        self._take()
+        self._recall()
+        return self._back(dout, needs_dx)
+
+    def _recall(self) -> None:
+        """Have the layers hold what backward needs."""
+        saved = self._take()
+        if saved is LEARNED:
+            return
+        if self.training:
+            raise RuntimeError("backward of a forward in inference: train() came in between")
+        self.learn(saved)
+        self._saved = None
+
+    def _back(self, dout: Array, needs_dx: bool) -> Array | None:
         order = []
-        for layer, relu in self._planned or ():
+        for layer, relu in self._training_plan or ():
             order += [layer] if relu is None or isinstance(layer, NORMS) else [layer, relu]
         first = 0 if needs_dx else _first_learning(order)
         grad: Any = dout
         for i in range(len(order) - 1, first - 1, -1):
             grad = order[i].backward(grad, needs_dx or i > first)
         return grad if needs_dx else None
-
-    def _plan(self) -> list[tuple[Layer, Layer | None]]:
-        """Return the layers in the order of their work, each with the ReLU computed along with it.
-
-        The numbers are those of the order given, bit by bit. ReLU and max pooling change places,
-        because the maximum of what is cut off at zero is the maximum cut off at zero: a quarter of
-        the work, forward and backward. Any other ReLU is computed with the Linear, Conv2d or batch
-        norm before it, while the results are in registers; a batch norm's backward includes it,
-        which is better still.
-        """
-        layers = list(self._layers)
-        for i in range(len(layers) - 1):
-            if type(layers[i]) is ReLU and type(layers[i + 1]) is MaxPool2d:
-                if i > 0 and isinstance(layers[i - 1], NORMS) and _may_fuse(layers[i - 1], None):
-                    continue
-                layers[i], layers[i + 1] = layers[i + 1], layers[i]
-        plan: list[tuple[Layer, Layer | None]] = []
-        for layer in layers:
-            before = plan[-1] if plan else (None, None)
-            if type(layer) is ReLU and _may_fuse(*before):
-                plan[-1] = (plan[-1][0], layer)
-            else:
-                plan.append((layer, None))
-        return plan
 
     def _seed(self, rng: np.random.Generator) -> None:
         if self._rng is None:
@@ -153,16 +158,6 @@ class Sequential(Layer):
                 part.append(layer, name)
             return part
         return self._layers[index]
-
-
-def _may_fuse(layer: Layer | None, relu: Layer | None) -> bool:
-    """Whether a layer can compute the ReLU behind it: it has none yet, nor an activation.
-
-    A subclass cannot: it may have a forward of its own, which must not be passed by.
-    """
-    if not isinstance(layer, FUSING) or type(layer) not in FUSING:
-        return False
-    return relu is None and layer.activation is None
 
 
 def _first_learning(layers: list[Layer]) -> int:

@@ -5,7 +5,7 @@ Parameters have the names and shapes of torchvision's, so that published weights
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from nnfast.layers import (
 from nnfast.layers.parameter import Array
 
 
-class BasicBlock(Layer):
+class BasicBlock(Sequential):
     """Two 3×3 convolutions and a way around them: ``relu(bn(conv(relu(bn(conv(x))))) + x)``.
 
     Parameters
@@ -41,33 +41,45 @@ class BasicBlock(Layer):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
-        self.conv1 = Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
-        self.bn1 = BatchNorm2d(out_channels)
-        self.conv2 = Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(out_channels)
+        layers: dict[str, Layer] = {
+            "conv1": Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+            "bn1": BatchNorm2d(out_channels),
+            "relu": ReLU(),
+            "conv2": Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            "bn2": BatchNorm2d(out_channels),
+        }
+        super().__init__(layers)
         self.downsample: Sequential | None = None
         if stride != 1 or in_channels != out_channels:
             self.downsample = Sequential(
                 Conv2d(in_channels, out_channels, 1, stride, bias=False), BatchNorm2d(out_channels)
             )
 
-    def forward(self, x: Array) -> Array:
+    def named_children(self) -> Iterator[tuple[str, Layer]]:
+        """Yield the layers with their names, the way around last."""
+        yield from super().named_children()
+        if self.downsample is not None:
+            yield "downsample", self.downsample
+
+    def learn(self, x: Array) -> Array:
         """Map x (N, in_channels, H, W) to (N, out_channels, OH, OW), by `stride` smaller."""
-        inner = F.relu(self.bn1(self.conv1(x)))
-        around = x if self.downsample is None else self.downsample(x)
-        y = F.add(self.bn2(self.conv2(inner)), around, "relu")
-        self._saved = (inner, y)
-        return y
+        around = x if self.downsample is None else self.downsample.learn(x)
+        self._y = F.add(super().learn(x), around, "relu")
+        return self._y
+
+    def infer(self, x: Array) -> Array:
+        """Do `learn`, and keep nothing."""
+        around = x if self.downsample is None else self.downsample.infer(x)
+        return F.add(super().infer(x), around, "relu")
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
         """Take dout of the shape of the output, return dx of the shape of x."""
-        inner, y = self._take()
-        dsum = F.relu_backward(dout, y)
-        grad: Any = self.conv2.backward(self.bn2.backward(dsum))  # type: ignore[arg-type]
-        grad = self.bn1.backward(F.relu_backward(grad, inner))
-        grad = self.conv1.backward(grad, needs_dx)
+        self._recall()
+        dsum = F.relu_backward(dout, self._y)
+        del self._y
+        grad = self._back(dsum, needs_dx)
         around = dsum if self.downsample is None else self.downsample.backward(dsum, needs_dx)
-        return F.add(grad, around) if needs_dx and around is not None else None
+        return F.add(grad, around) if grad is not None and around is not None else None
 
 
 def resnet18(

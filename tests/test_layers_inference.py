@@ -1,0 +1,72 @@
+"""Sequential in inference: folded batch norms, nothing kept, gradients all the same."""
+
+import numpy as np
+import pytest
+
+import nnfast as nn
+
+
+def inferring(*layers, **options):
+    """Return layers in inference whose batch norms have seen something."""
+    model = nn.Sequential(*layers, rng=0, **options)
+    rng = np.random.default_rng(3)
+    for _, layer in model.named_layers():
+        if isinstance(layer, nn.BatchNorm2d):
+            for array in (layer.running_mean, layer.running_var):
+                array[:] = rng.uniform(0.5, 2, array.shape)
+    return model.eval()
+
+
+FOLDED = {
+    "bias": lambda: [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()],
+    "no bias": lambda: [nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)],
+    "no weight": lambda: [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False), nn.ReLU()],
+    "activation": lambda: [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, activation="relu"), nn.ReLU()],
+    "not folded": lambda: [nn.Conv2d(3, 4, 3, activation="tanh"), nn.BatchNorm2d(4)],
+    "depthwise": lambda: [nn.Conv2d(3, 3, 3, groups=3), nn.BatchNorm2d(3), nn.ReLU()],
+    "nested": lambda: [nn.Sequential(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4), nn.ReLU()],
+    "block": lambda: [nn.models.BasicBlock(3, 5, 2), nn.models.BasicBlock(5, 5), nn.Flatten()],
+    "no norm": lambda: [nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.ReLU(), nn.ReLU()],
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_inference_gives_what_the_layers_give_and_keeps_nothing(name, backend):
+    model, apart = (inferring(*FOLDED[name](), dtype=np.float64) for _ in range(2))
+    x = np.random.default_rng(1).standard_normal((2, 3, 9, 9))
+    expected = x
+    for layer in apart:
+        expected = layer.learn(expected) if isinstance(layer, nn.Sequential) else layer(expected)
+    np.testing.assert_allclose(model(x), expected, rtol=1e-12, atol=1e-12)
+    assert [layer for _, layer in model.named_layers() if layer._saved is not None] == [model]
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_gradients_in_inference(name, backend):
+    model = inferring(*FOLDED[name](), dtype=np.float64)
+    x = np.random.default_rng(1).standard_normal((2, 3, 9, 9))
+    nn.testing.check_gradients(model, x, most=20)
+    with pytest.raises(RuntimeError, match=r"call forward first"):
+        model.backward(model.infer(x))
+
+
+def test_a_batch_norm_that_still_learns_in_inference_is_not_folded(backend):
+    model = inferring(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    model[1].train()
+    x = np.random.default_rng(1).standard_normal((2, 3, 9, 9)).astype(np.float32)
+    before = model[1].running_mean.copy()
+    assert abs(float(model(x).mean())) < 1e-6  # by the batch
+    assert np.all(model[1].running_mean != before)
+
+
+def test_a_batch_norm_of_other_channels_is_refused_in_inference(backend):
+    model = inferring(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(5))
+    with pytest.raises(ValueError, match=r"x must have shape \(N, 5, H, W\) for BatchNorm2d"):
+        model(np.ones((1, 3, 9, 9), np.float32))
+
+
+def test_train_between_forward_and_backward_of_inference_is_an_error(backend):
+    model = inferring(nn.Linear(3, 4))
+    y = model(np.ones((1, 3), np.float32))
+    with pytest.raises(RuntimeError, match=r"train\(\) came in between"):
+        model.train().backward(y)
