@@ -1,7 +1,8 @@
 /* pool.c: maximum and mean of windows, mean of planes; the way back is in pool_backward.c.
  * x (n, c, h, w), y and index (n, c, oh, ow); a plane is one (h, w) or (oh, ow).
  *
- * A task owns some planes of what it writes. Windows of neighbouring columns are computed VL at a
+ * A task owns some planes of what it writes; what is called a plane here may be a stack of them.
+ * Windows of neighbouring columns are computed VL at a
  * time; the last vector of a row goes over some of the others' windows once more or, where the row
  * is shorter than a vector, runs over into the next rows of its plane, which are written
  * afterwards. What has no room for that is done window by window. */
@@ -50,9 +51,9 @@ static plan make_plan(const nnf_pool *p) {
     g.last = last < 0 ? -1 : last / p->stride_w;
     while (g.plain_row < p->oh && !is_plain(p, find_span(p, g.plain_row)))
         g.plain_row++;
-    g.rough_row = g.plain_row;
-    while (g.rough_row < p->oh && is_plain(p, find_span(p, g.rough_row)))
-        g.rough_row++;
+    g.rough_row = p->oh;
+    while (g.rough_row > g.plain_row && !is_plain(p, find_span(p, g.rough_row - 1)))
+        g.rough_row--;
     return g;
 }
 
@@ -216,11 +217,16 @@ static void max_pool_plane(const nnf_pool *p, const plan *g, const real *x, max_
 int FN(max_pool2d)(const nnf_pool *p, const real *x, real *y, uint8_t *index8, int32_t *index32) {
     const int64_t in = p->h * p->w, out = p->oh * p->ow;
     const double taps = (double)(p->kh * p->kw) / (double)(p->stride_h * p->stride_w);
-    const plan g = make_plan(p);
-    PLANES(plane, p->n * p->c, in, 0.3 + 0.3 * taps, {
+    const int64_t height = stack_height(p), planes = p->n * p->c;
+    const nnf_pool whole = stack_of(p, height);
+    const plan of_whole = make_plan(&whole);
+    PLANES(stack, ceil_div(planes, height), height * in, 0.3 + 0.3 * taps, {
+        const int64_t plane = stack * height;
+        const nnf_pool part = stack_of(p, MIN(height, planes - plane));
+        const plan of_part = part.h == whole.h ? of_whole : make_plan(&part);
         const max_result to = {y + plane * out, index8 ? index8 + plane * out : NULL,
                                index32 ? index32 + plane * out : NULL};
-        max_pool_plane(p, &g, x + plane * in, to);
+        max_pool_plane(&part, &of_part, x + plane * in, to);
     });
     return NNF_OK;
 }
@@ -299,9 +305,15 @@ int FN(avg_pool2d)(const nnf_pool *p, int count_include_pad, const real *x, real
     const int64_t in = p->h * p->w, out = p->oh * p->ow;
     const int64_t count = count_include_pad ? p->kh * p->kw : 0;
     const double taps = (double)(p->kh * p->kw) / (double)(p->stride_h * p->stride_w);
-    const plan g = make_plan(p);
-    PLANES(plane, p->n * p->c, in, 0.1 + 0.1 * taps,
-           avg_pool_plane(p, &g, count, x + plane * in, y + plane * out));
+    const int64_t height = stack_height(p), planes = p->n * p->c;
+    const nnf_pool whole = stack_of(p, height);
+    const plan of_whole = make_plan(&whole);
+    PLANES(stack, ceil_div(planes, height), height * in, 0.1 + 0.1 * taps, {
+        const int64_t plane = stack * height;
+        const nnf_pool part = stack_of(p, MIN(height, planes - plane));
+        const plan of_part = part.h == whole.h ? of_whole : make_plan(&part);
+        avg_pool_plane(&part, &of_part, count, x + plane * in, y + plane * out);
+    });
     return NNF_OK;
 }
 

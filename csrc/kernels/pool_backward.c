@@ -209,8 +209,11 @@ static int backward(const nnf_pool *p, int64_t count, const real *dy, const uint
             memset(f.value, 0, size * (sizeof(real) + 1));
             f.position = index8 ? (uint8_t *)(f.value + size) : NULL;
         }
-        for (int64_t i = task * group; i < MIN((task + 1) * group, planes) && !result; i++)
-            result = backward_plane(p, count, framed ? &f : NULL, dy + i * out,
+        const int64_t end = MIN((task + 1) * group, planes);
+        const int64_t height = are_quads(p) && stacks(p) ? end - task * group : 1;
+        const nnf_pool stack = stack_of(p, height);
+        for (int64_t i = task * group; i < end && !result; i += height)
+            result = backward_plane(&stack, count, framed ? &f : NULL, dy + i * out,
                                     index8 ? index8 + i * out : NULL,
                                     index32 ? index32 + i * out : NULL, dx + i * in);
         if (result)
