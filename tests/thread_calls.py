@@ -22,14 +22,14 @@ WINDOW = (3, 1, 1)
 IMAGES = normal((9, 31, 30, 31), np.float32)
 FEATURES = normal((1000, 401), np.float32)
 SMALL_PLANES = normal((40, 70, 7, 7), np.float32)
-DEEP, DEEP_WEIGHT = normal((9, 150, 5, 6), np.float32), normal((140, 150, 3, 3), np.float32, 2)
+DEEP, DEEP_WEIGHT = normal((20, 150, 5, 6), np.float32), normal((140, 150, 3, 3), np.float32, 2)
 SEQUENCE = (normal((70, 33, 20), np.float32), normal((156, 20), np.float32, 1) / 5)
 STEPS = (*SEQUENCE, normal((156, 39), np.float32, 2) / 6, *normal((2, 156), np.float32, 3))
 GRU = (SEQUENCE[0], *(weight[:117] for weight in STEPS[1:]))
 RNN = (SEQUENCE[0], *(weight[:39] for weight in STEPS[1:]))
 DSTEPS = normal((70, 33, 39), np.float32, 4)
 # Weights large enough to be packed by several threads.
-WIDE_STEPS = (normal((3, 9, 100), np.float32), *normal((2, 400, 100), np.float32, 1) / 10)
+WIDE_STEPS = (normal((3, 9, 160), np.float32), *normal((2, 640, 160), np.float32, 1) / 10)
 A, B = normal((300, 200), seed=3), normal((200, 250), seed=4)
 
 
@@ -70,6 +70,7 @@ CONVOLUTIONS: tuple[tuple[Array, Array, str, dict[str, int]], ...] = (
     (IMAGE, WEIGHT, "winograd", {"padding": 1}),
     (DEEP, DEEP_WEIGHT, "winograd", {"padding": 1}),
     (IMAGES, normal((20, 31, 5, 5), np.float32, 2), "winograd", {"padding": 2}),
+    (IMAGES.reshape(3, 93, 30, 31), normal((70, 93, 3, 3), np.float32, 2), "winograd", {}),
     (IMAGE, WEIGHT, "fold", {}),
     (DEEP, DEEP_WEIGHT, "gemm", {"padding": 1}),
     (IMAGES, normal((20, 31, 3, 3), np.float32, 2), "gemm", {"stride": 2}),
@@ -92,7 +93,7 @@ def lse() -> Array:
 
 
 # Few heads, whose keys are cut into parts, and tasks of several heads.
-QKV = normal((1, 600, 2 * 3 * 5), np.float32)
+QKV = normal((1, 600, 2 * 3 * 30), np.float32)
 SHORT = normal((40, 9, 4 * 3 * 7), np.float32)
 
 
@@ -206,7 +207,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     ),
     "self_attention": lambda: (*attended(QKV, 2), *attended(SHORT, 4)),
     "self_attention_backward": lambda: (
-        core.self_attention_backward(QKV[..., :10].copy(), QKV, *attended(QKV, 2), 2, None, True),
+        core.self_attention_backward(QKV[..., :60].copy(), QKV, *attended(QKV, 2), 2, None, True),
         core.self_attention_backward(SHORT[..., :28].copy(), SHORT, *attended(SHORT, 4), 4),
     ),
 }
