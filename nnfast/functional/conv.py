@@ -68,12 +68,13 @@ def conv2d(
 
     Notes
     -----
-    Each element is within ``8 * eps * S`` of the exact result, S being the convolution of absolute
-    values, and exact on whole numbers. That of "winograd" is within ``(128 + c / 2) * eps * N``,
-    c being the C / groups channels that are added up, and N the sum over them of (largest ``|x|``
-    in the 6 x 6 pixels that a tile of outputs sees) * (sum of the kernel's ``|weight|``). That is
-    tested with inputs made to be hard; usual ones are within ``24 + c / 4``, and ``430 * (c + 32)``
-    is proved. docs/convolution.md says more, also of the gradients.
+    Each element is within ``8 * eps * S`` of the exact result for random numbers, S being the
+    convolution of absolute values, and exact for whole ones; numbers that are all equal may be off
+    by ``130 * eps * S``. Those of "winograd" are within ``(128 + c / 2) * eps * N``, c being the
+    C / groups channels that are added up, and N the sum over them of (largest ``|x|`` in the 6 x 6
+    pixels that a tile of outputs sees) * (sum of the kernel's ``|weight|``). That is tested with
+    inputs made to be hard; usual ones are within ``24 + c / 4``, and ``430 * (c + 32)`` is proved.
+    docs/convolution.md says more, also of the gradients.
 
     References
     ----------
