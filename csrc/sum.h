@@ -32,10 +32,7 @@ VINLINE vec sum_lanes(int64_t n, const real *x) {
     for (x += first, n -= first; n > 0; n -= SUM_WAYS * VL, x += SUM_WAYS * VL)
         for (int j = 0; j < SUM_WAYS; j++)
             way[j] += vload(x + j * VL);
-    for (int half = SUM_WAYS / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; j++)
-            way[j] += way[j + half];
-    return way[0];
+    return add_ways(way);
 }
 
 /* noinline: the compiler would unroll the recursion into kilobytes. */

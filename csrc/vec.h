@@ -1,9 +1,9 @@
 /* vec.h: the vector vocabulary. `vec` holds VL reals in one register of the ISA being compiled.
  *
  * Arithmetic (+ - * /), comparisons and bit operations are the compiler's own on vector types; what
- * they cannot say is below. Besides the GEMM micro-kernel this is the only place for intrinsics.
- * Tails use vload_part and vstore_part with the same arithmetic as the body, so that no result
- * depends on where in an array its element lies.
+ * they cannot say is below. With vecdouble.h this is the only place for intrinsics. Tails use
+ * vload_or and vstore_upto with the same arithmetic as the body, so that no result depends on where
+ * in an array its element lies.
  */
 #ifndef NNF_VEC_H
 #define NNF_VEC_H

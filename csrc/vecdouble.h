@@ -20,10 +20,6 @@ VINLINE dvec vdouble(half_vec v) {
     return __builtin_convertvector(v, dvec);
 #endif
 }
-VINLINE dvec vload_wide(const real *p) {
-    typedef half_vec half_mem __attribute__((aligned(sizeof(real)), may_alias));
-    return vdouble(*(const half_mem *)p);
-}
 
 /* The lanes of v as doubles; of floats, those of the upper half added to those of the lower. */
 VINLINE dvec vwiden(vec v) {

@@ -28,7 +28,14 @@ class threads:
     Parameters
     ----------
     n : int
-        At least 1.
+        From 1 to 4096.
+
+    Raises
+    ------
+    TypeError, ValueError
+        n is no integer or out of range.
+    ImportError
+        There is no compiled part.
 
     Examples
     --------
@@ -67,9 +74,16 @@ def isa() -> str:
 
 
 def memory() -> dict[str, int]:
-    """Return the bytes of the memory pool: in use by arrays, cached for the next ones, and so on.
+    """Return the bytes of the memory pool.
 
     Freed blocks stay cached for the next arrays up to a limit; `trim` gives them back.
+
+    Returns
+    -------
+    dict
+        With keys in_use (by arrays and running kernels), cached (free, for the next ones), limit
+        (of cached, see ``NNFAST_POOL_LIMIT``) and peak (the most that was in use so far). Arrays of
+        less than 1 KiB are NumPy's own and do not count.
     """
     return dict(backend.native().runtime_memory())
 

@@ -49,6 +49,40 @@ def test_error_is_bounded(case, dtype):
     assert_bound(native.gemm(a, b, bias=bias), exact, magnitude, c=8)
 
 
+def equal(shape, dtype, seed):
+    return np.full(shape, 1 / 3, dtype)  # roundings that all go one way
+
+
+def one_sign(shape, dtype, seed):
+    return 1 + np.abs(normal(shape, dtype, seed))
+
+
+def offset(shape, dtype, seed):
+    return np.asarray(1e4 + normal(shape, seed=seed), dtype)
+
+
+def magnitudes(shape, dtype, seed):
+    exponents = np.random.default_rng(seed).integers(-4, 5, shape)
+    return (normal(shape, seed=seed) * 10.0**exponents).astype(dtype)
+
+
+@pytest.mark.parametrize("make", [equal, one_sign, offset, magnitudes])
+@pytest.mark.parametrize(
+    "case",
+    [
+        *[cases.Gemm(9, 256, 18), cases.Gemm(60, 2300, 20), cases.Gemm(200, 900, 300)],
+        *[cases.Gemm(3, 2300, 20), cases.Gemm(7, 20000, 5)],
+    ],
+    ids=str,
+)
+def test_error_of_hard_numbers_is_bounded(case, make):
+    a, b, _ = operands(case, np.float32, transpose_b=True, make=make)
+    exact = a.astype(np.float64) @ b.astype(np.float64).T
+    few_rows = case.m <= 4  # summed in the lanes of a vector, which has at least four
+    chain = case.k / 4 + 4 if few_rows else min(case.k, 256) + np.ceil(case.k / 256)
+    assert_bound(native.gemm(a, b, transpose_b=True), exact, np.abs(a) @ np.abs(b).T, c=chain / 2)
+
+
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_linear_agrees_with_its_twin(activation, dtype):

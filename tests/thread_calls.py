@@ -1,6 +1,7 @@
-"""One call of every compiled function, large enough for several threads: the table of test_threads.
+"""Calls of every compiled function, large enough for several threads: the table of test_threads.
 
-A new kernel gets a line here.
+A new kernel gets a line here, with a call for each of its parallel loops. Below 12 microseconds of
+work by the kernel's own estimate (`nnf_team`) a call stays on one thread, and tests nothing.
 """
 
 from collections.abc import Callable
@@ -18,11 +19,17 @@ ROWS = np.arange(3000) * 7 % 500
 IMAGE = normal((6, 8, 30, 31), np.float32)
 WEIGHT = normal((12, 8, 3, 3), np.float32, seed=2)
 WINDOW = (3, 1, 1)
+IMAGES = normal((9, 31, 30, 31), np.float32)
+FEATURES = normal((1000, 401), np.float32)
+SMALL_PLANES = normal((40, 70, 7, 7), np.float32)
+DEEP, DEEP_WEIGHT = normal((20, 150, 5, 6), np.float32), normal((140, 150, 3, 3), np.float32, 2)
 SEQUENCE = (normal((70, 33, 20), np.float32), normal((156, 20), np.float32, 1) / 5)
 STEPS = (*SEQUENCE, normal((156, 39), np.float32, 2) / 6, *normal((2, 156), np.float32, 3))
 GRU = (SEQUENCE[0], *(weight[:117] for weight in STEPS[1:]))
 RNN = (SEQUENCE[0], *(weight[:39] for weight in STEPS[1:]))
 DSTEPS = normal((70, 33, 39), np.float32, 4)
+# Weights large enough to be packed by several threads.
+WIDE_STEPS = (normal((3, 9, 160), np.float32), *normal((2, 640, 160), np.float32, 1) / 10)
 A, B = normal((300, 200), seed=3), normal((200, 250), seed=4)
 
 
@@ -37,8 +44,38 @@ def pooled() -> tuple[Array, Array]:
     return core.max_pool2d(IMAGE, 2)
 
 
-def normed() -> tuple[Array, Array, Array]:
-    return core.batch_norm(IMAGE)
+def normed(x: Array) -> tuple[Array, ...]:
+    y, mean, var = core.batch_norm(x)
+    rectified = core.batch_norm(x, activation="relu")[0]
+    inference = core.batch_norm_inference(x, mean, var)
+    return y, mean, var, rectified, inference
+
+
+def norm_gradients(x: Array, activation: str | None) -> tuple[Array, ...]:
+    return core.batch_norm_backward(x, x, *core.batch_norm(x)[1:], activation=activation)
+
+
+def convolved(x: Array, weight: Array, algo: str, **window: int) -> Array:
+    return core.conv2d(x, weight, **window, algo=algo)
+
+
+def conv_gradients(x: Array, weight: Array, algo: str, **window: int) -> tuple[Array, ...]:
+    dy = core.conv2d(x, weight, **window, algo=algo)
+    return core.conv2d_backward(dy, x, weight, **window, algo=algo)
+
+
+# One of each algorithm, and of each way through it that conv.c and its like choose by size.
+CONVOLUTIONS: tuple[tuple[Array, Array, str, dict[str, int]], ...] = (
+    (IMAGES, normal((62, 1, 3, 3), np.float32, 2), "depthwise", {"groups": 31}),
+    (IMAGE, WEIGHT, "winograd", {"padding": 1}),
+    (DEEP, DEEP_WEIGHT, "winograd", {"padding": 1}),
+    (IMAGES, normal((20, 31, 5, 5), np.float32, 2), "winograd", {"padding": 2}),
+    (IMAGES.reshape(3, 93, 30, 31), normal((70, 93, 3, 3), np.float32, 2), "winograd", {}),
+    (IMAGE, WEIGHT, "fold", {}),
+    (DEEP, DEEP_WEIGHT, "gemm", {"padding": 1}),
+    (IMAGES, normal((20, 31, 3, 3), np.float32, 2), "gemm", {"stride": 2}),
+    (IMAGES, normal((20, 31, 1, 1), np.float32, 2), "gemm", {}),
+)
 
 
 def running() -> tuple[Array, Array]:
@@ -56,7 +93,7 @@ def lse() -> Array:
 
 
 # Few heads, whose keys are cut into parts, and tasks of several heads.
-QKV = normal((1, 600, 2 * 3 * 5), np.float32)
+QKV = normal((1, 600, 2 * 3 * 30), np.float32)
 SHORT = normal((40, 9, 4 * 3 * 7), np.float32)
 
 
@@ -89,9 +126,12 @@ CALLS: dict[str, Callable[[], Any]] = {
         *core.cross_entropy(X.reshape(5, -1), LABELS[:5]),
     ),
     "cross_entropy_backward": lambda: core.cross_entropy_backward(X, LABELS, lse()),
-    "mse_loss": lambda: core.mse_loss(FLOATS, FLOATS * 2),
+    "mse_loss": lambda: (
+        core.mse_loss(FLOATS, FLOATS * 2),
+        core.mse_loss(FLOATS, FLOATS * 2, reduction="none"),
+    ),
     "mse_loss_backward": lambda: core.mse_loss_backward(X, DY),
-    "dropout": lambda: core.dropout(FLOATS, 0.3, 1, 2),
+    "dropout": lambda: (core.dropout(FLOATS, 0.3, 1, 2), core.dropout(FEATURES, 0.0, 1, 2)),
     "dropout_backward": lambda: core.dropout_backward(DY, 0.3, 1, 2),
     "sgd_update": lambda: updated("sgd_update", 0),
     "momentum_update": lambda: updated("momentum_update", 1),
@@ -100,22 +140,35 @@ CALLS: dict[str, Callable[[], Any]] = {
     "adadelta_update": lambda: updated("adadelta_update", 2),
     "adam_update": lambda: updated("adam_update", 2, 3),
     "adamw_update": lambda: updated("adamw_update", 2, 3),
-    "gemm": lambda: core.gemm(A, B),
-    "linear": lambda: core.linear(A, B.T.copy(), None, "tanh"),
+    "gemm": lambda: (
+        core.gemm(A, B),
+        core.gemm(X, DY, transpose_b=True),  # packed
+        core.gemm(normal((2000, 150)), normal((2000, 200)), transpose_a=True),  # cut by depth
+    ),
+    "linear": lambda: (
+        core.linear(A, B.T.copy(), None, "tanh"),
+        core.linear(X[:3], DY, None),  # dot products
+    ),
     "linear_backward": lambda: core.linear_backward(core.gemm(A, B), A, B.T.copy()),
-    "lstm": lambda: core.lstm(*STEPS),
+    "lstm": lambda: (*core.lstm(*STEPS), *core.lstm(*WIDE_STEPS)),
     "lstm_inference": lambda: core.lstm_inference(*STEPS),
-    "lstm_backward": lambda: core.lstm_backward(DSTEPS, *STEPS[:3], *core.lstm(*STEPS)),
+    "lstm_backward": lambda: (
+        core.lstm_backward(DSTEPS, *STEPS[:3], *core.lstm(*STEPS)),
+        core.lstm_backward(WIDE_STEPS[0], *WIDE_STEPS, *core.lstm(*WIDE_STEPS)),
+    ),
     "gru": lambda: core.gru(*GRU),
     "gru_inference": lambda: core.gru_inference(*GRU),
     "gru_backward": lambda: core.gru_backward(DSTEPS, *GRU[:3], *core.gru(*GRU)),
     "rnn": lambda: core.rnn(*RNN),
     "rnn_backward": lambda: core.rnn_backward(DSTEPS, *RNN[:3], core.rnn(*RNN)),
     "im2col": lambda: core.im2col(IMAGE, *WINDOW),
-    "col2im": lambda: core.col2im(core.im2col(IMAGE, *WINDOW), IMAGE.shape, *WINDOW),
-    "conv2d": lambda: core.conv2d(IMAGE, WEIGHT, padding=1),
-    "conv2d_backward": lambda: core.conv2d_backward(
-        core.conv2d(IMAGE, WEIGHT, padding=1), IMAGE, WEIGHT, padding=1
+    "col2im": lambda: (
+        core.col2im(core.im2col(IMAGE, *WINDOW), IMAGE.shape, *WINDOW),
+        core.col2im(core.im2col(IMAGES, 1), IMAGES.shape, 1),
+    ),
+    "conv2d": lambda: tuple(convolved(*case, **window) for *case, window in CONVOLUTIONS),
+    "conv2d_backward": lambda: tuple(
+        conv_gradients(*case, **window) for *case, window in CONVOLUTIONS
     ),
     "max_pool2d": pooled,
     "max_pool2d_backward": lambda: core.max_pool2d_backward(*pooled(), IMAGE.shape, 2),
@@ -123,14 +176,14 @@ CALLS: dict[str, Callable[[], Any]] = {
     "avg_pool2d_backward": lambda: core.avg_pool2d_backward(
         core.avg_pool2d(IMAGE, *WINDOW), IMAGE.shape, *WINDOW
     ),
-    "global_avg_pool2d": lambda: core.global_avg_pool2d(IMAGE),
+    "global_avg_pool2d": lambda: core.global_avg_pool2d(IMAGES),
     "global_avg_pool2d_backward": lambda: core.global_avg_pool2d_backward(
-        core.global_avg_pool2d(IMAGE), IMAGE.shape
+        core.global_avg_pool2d(IMAGES), IMAGES.shape
     ),
-    "batch_norm": lambda: (*normed(), *core.batch_norm(IMAGE, activation="relu")),
-    "batch_norm_inference": lambda: core.batch_norm_inference(IMAGE, *normed()[1:]),
-    "batch_norm_backward": lambda: core.batch_norm_backward(
-        IMAGE, IMAGE, *normed()[1:], activation="relu"
+    "batch_norm": lambda: tuple(map(normed, (IMAGES, FEATURES, SMALL_PLANES))),
+    "batch_norm_inference": lambda: core.batch_norm_inference(IMAGES, *normed(IMAGES)[1:3]),
+    "batch_norm_backward": lambda: tuple(
+        norm_gradients(x, act) for x in (IMAGES, FEATURES, SMALL_PLANES) for act in (None, "relu")
     ),
     "batch_norm_update": running,
     "layer_norm": lambda: (*rows_normed(), *core.layer_norm(FLOATS.reshape(5, -1))),
@@ -138,7 +191,11 @@ CALLS: dict[str, Callable[[], Any]] = {
     "embedding": lambda: core.embedding(ROWS, X),
     "embedding_backward": lambda: core.embedding_backward(DY, LABELS % 7, 1000),
     "embedding_backward_rows": lambda: core.embedding_backward_rows(DY, LABELS % 300, 1000),
-    "reduce_sum": lambda: (core.reduce_sum(FLOATS), core.reduce_sum(X, 0), core.reduce_sum(X, 1)),
+    "reduce_sum": lambda: (
+        *(core.reduce_sum(FLOATS), core.reduce_sum(X, 0), core.reduce_sum(X, 1)),
+        core.reduce_sum(FLOATS.reshape(-1, 5), 1),
+        core.reduce_sum(np.resize(FLOATS, (300, 40000)), 0),
+    ),
     "reduce_mean": lambda: (core.reduce_mean(FLOATS), core.reduce_mean(X, 0)),
     "reduce_max": lambda: (core.reduce_max(FLOATS), core.reduce_max(X, 1)),
     "attention": lambda: (
@@ -150,7 +207,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     ),
     "self_attention": lambda: (*attended(QKV, 2), *attended(SHORT, 4)),
     "self_attention_backward": lambda: (
-        core.self_attention_backward(QKV[..., :10].copy(), QKV, *attended(QKV, 2), 2, None, True),
+        core.self_attention_backward(QKV[..., :60].copy(), QKV, *attended(QKV, 2), 2, None, True),
         core.self_attention_backward(SHORT[..., :28].copy(), SHORT, *attended(SHORT, 4), 4),
     ),
 }

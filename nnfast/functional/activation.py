@@ -46,6 +46,8 @@ def relu_backward(dy: ArrayLike, x: ArrayLike) -> Array:
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes differ.
     """
@@ -101,6 +103,8 @@ def leaky_relu_backward(dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.0
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes differ or negative_slope is not finite.
     """
@@ -146,6 +150,8 @@ def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> Array:
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes differ.
     """
@@ -191,6 +197,8 @@ def tanh_backward(dy: ArrayLike, y: ArrayLike) -> Array:
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes differ.
     """

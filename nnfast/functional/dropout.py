@@ -56,6 +56,8 @@ def dropout_backward(dy: ArrayLike, p: float = 0.5, seed: int = 0, offset: int =
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If p, seed or offset is out of range.
     """

@@ -24,6 +24,8 @@ def add(a: ArrayLike, b: ArrayLike, activation: str | None = None) -> Array:
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes differ or there is no such activation.
 

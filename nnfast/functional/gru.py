@@ -53,6 +53,8 @@ def gru(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit.
 
@@ -88,6 +90,8 @@ def gru_inference(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit.
     """
@@ -134,6 +138,8 @@ def gru_backward(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit.
     """

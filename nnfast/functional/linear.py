@@ -33,6 +33,8 @@ def gemm(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit or there is no such activation.
     """
@@ -65,6 +67,8 @@ def linear(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit or there is no such activation.
     """
@@ -105,6 +109,8 @@ def linear_backward(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit, there is no such activation, or y is missing.
     """

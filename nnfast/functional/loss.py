@@ -111,6 +111,8 @@ def mse_loss(x: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes differ or there is no such reduction.
     """
@@ -137,6 +139,8 @@ def mse_loss_backward(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes differ or there is no such reduction.
     """

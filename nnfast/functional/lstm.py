@@ -55,6 +55,8 @@ def lstm(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit.
 
@@ -93,6 +95,8 @@ def lstm_inference(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit.
     """
@@ -142,6 +146,8 @@ def lstm_backward(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit.
     """

@@ -43,6 +43,8 @@ def batch_norm(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit, a channel has no values, eps is negative or not finite, or there
         is no such activation.
@@ -81,6 +83,8 @@ def batch_norm_inference(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit, eps is negative or not finite, or there is no such activation.
     """
@@ -129,6 +133,8 @@ def batch_norm_backward(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         As `batch_norm`.
     """

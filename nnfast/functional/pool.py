@@ -37,6 +37,8 @@ def max_pool2d(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If x is not four-dimensional or has no pixels, the window is larger than the padded image,
         or a number is out of range.
@@ -105,6 +107,8 @@ def avg_pool2d(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         As `max_pool2d`.
     """
@@ -136,6 +140,8 @@ def avg_pool2d_backward(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit, or as `max_pool2d`.
     """
@@ -158,6 +164,8 @@ def global_avg_pool2d(x: ArrayLike) -> Array:
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If x is not four-dimensional or has no pixels.
 
@@ -184,6 +192,8 @@ def global_avg_pool2d_backward(dy: ArrayLike, x_shape: Sequence[int]) -> Array:
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit or the images have no pixels.
     """

@@ -48,6 +48,8 @@ def rnn(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit or there is no such nonlinearity.
 
@@ -98,6 +100,8 @@ def rnn_backward(
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes do not fit or there is no such nonlinearity.
     """

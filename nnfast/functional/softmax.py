@@ -59,6 +59,8 @@ def softmax_backward(dy: ArrayLike, y: ArrayLike, axis: int = -1) -> Array:
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes differ or there is no such axis.
     """
@@ -109,6 +111,8 @@ def log_softmax_backward(dy: ArrayLike, y: ArrayLike, axis: int = -1) -> Array:
 
     Raises
     ------
+    TypeError
+        If an array does not hold floating-point numbers.
     ValueError
         If the shapes differ or there is no such axis.
     """

@@ -40,6 +40,11 @@ class LeakyReLU(Layer):
     Parameters
     ----------
     negative_slope : float, at least 0
+
+    Raises
+    ------
+    TypeError, ValueError
+        `negative_slope` is no number or out of range.
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
@@ -95,6 +100,11 @@ class GELU(Layer):
     ----------
     approximate : {"none", "tanh"}
         "tanh" takes the form of Phi that some published models were trained with.
+
+    Raises
+    ------
+    ValueError
+        There is no such form.
     """
 
     def __init__(self, approximate: str = "none") -> None:

@@ -27,6 +27,11 @@ class Sequential(Layer):
     dtype : float32 or float64, optional
         Given to every layer; None leaves each as it was built.
 
+    Raises
+    ------
+    TypeError, ValueError
+        What is no layer, or a name that is no identifier or taken twice.
+
     Examples
     --------
     >>> import nnfast as nn

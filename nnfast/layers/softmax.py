@@ -15,6 +15,11 @@ class Softmax(Layer):
     Parameters
     ----------
     axis : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        `axis` is no integer; in forward, x has no such axis.
     """
 
     def __init__(self, axis: int = -1) -> None:
@@ -40,6 +45,11 @@ class LogSoftmax(Layer):
     Parameters
     ----------
     axis : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        `axis` is no integer; in forward, x has no such axis.
     """
 
     def __init__(self, axis: int = -1) -> None:
