@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,13 +76,14 @@ def compare(args: argparse.Namespace) -> None:
     kept = None
     if args.json:
         kept = Kept.open(args.json, measure.machine(plan), chosen)
-        kept.add_peaks(peaks.measure(plan.threads))
+        machine = peaks.Peaks(plan.threads)
     print(f"{args.dtype}, {args.threads} threads; ratio: the peer's median time over {OURS}'s")
     print(table.header(against), flush=True)
     for results in measure.measure(chosen, plan):
         print(table.line(results, against), flush=True)
         if kept:
-            kept.add(results)
+            time.sleep(measure.PAUSE)
+            kept.add(results, machine.sample())
 
 
 if __name__ == "__main__":

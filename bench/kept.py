@@ -1,14 +1,15 @@
 """The results of measurements in a JSON file, where a row that is measured again is replaced.
 
 So a long measurement can be made in parts. All results of a file are of one machine, set up in one
-way; its peaks are the highest seen.
+way. Each row brings the peaks of the machine as they were while it was measured.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ HOW_LONG = ("rounds", "seconds")  # may differ between the parts of a file
 
 
 class Kept:
-    """A file of results: `machine`, `peaks` (None if unknown), `date` and `results` in order."""
+    """A file of results: `machine`, `date`, `samples` of its peaks by row, `results` in order."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.machine: dict[str, Any] = {}
-        self.peaks: dict[str, float] | None = None
+        self.samples: dict[str, dict[str, float]] = {}
         self.date = ""
         self.results: list[Result] = []
 
@@ -34,8 +35,8 @@ class Kept:
         kept = cls(file)
         try:
             content = json.loads(file.read_text())
-            kept.machine, kept.peaks = content["machine"], content["peaks"]
-            kept.date = content["date"]
+            kept.machine, kept.date = content["machine"], content["date"]
+            kept.samples = content["peaks"]
             kept.results = [Result(**result) for result in content["results"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SystemExit(f"{file}: no results of `python -m bench` ({error!r})") from None
@@ -56,18 +57,27 @@ class Kept:
         kept.machine = machine
         return kept
 
-    def add_peaks(self, peaks: dict[str, float] | None) -> None:
-        """Note the peaks, where they are higher than those known."""
-        known = self.peaks or {}
-        if peaks:
-            self.peaks = {name: max(rate, known.get(name, 0)) for name, rate in peaks.items()}
+    @property
+    def peaks(self) -> dict[str, float] | None:
+        """The medians of the peaks; None if there are none."""
+        samples = list(self.samples.values())
+        names = samples[0] if samples else ()
+        return {name: statistics.median(s[name] for s in samples) for name in names} or None
 
-    def add(self, results: Sequence[Result]) -> None:
-        """Put the results of a pass of a row in, and write the file."""
+    def add(self, results: Sequence[Result], sample: dict[str, float] | None) -> None:
+        """Put the results of a pass of a row in, with peaks if known, and write the file."""
+        if sample:
+            self.samples[results[0].row] = sample
         new = {(result.row, result.what) for result in results}
         self.results = [old for old in self.results if (old.row, old.what) not in new]
         self.results += results
         self.date = datetime.date.today().isoformat()
-        head = {"date": self.date, "machine": self.machine, "peaks": self.peaks}
-        lines = ",\n".join(json.dumps(result._asdict()) for result in self.results)
-        self.file.write_text(f'{json.dumps(head, indent=1)[:-2]},\n "results": [\n{lines}\n]}}\n')
+        head = {"date": self.date, "machine": self.machine}
+        rates = _lines(f"{json.dumps(row)}: {json.dumps(s)}" for row, s in self.samples.items())
+        lines = _lines(json.dumps(result._asdict()) for result in self.results)
+        start = json.dumps(head, indent=1).removesuffix("\n}")
+        self.file.write_text(f'{start},\n "peaks": {{{rates}}},\n "results": [{lines}]\n}}\n')
+
+
+def _lines(items: Iterable[str]) -> str:
+    return "\n  " + ",\n  ".join(items) + "\n "

@@ -21,24 +21,54 @@ import numpy as np
 
 HERE = Path(__file__).parent
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC", "-DNNF_ISA=native", f"-I{HERE}/../csrc")
-TRIES = 7  # the best counts
-ROUNDS = 10_000_000
+TRIES = 3  # the best counts
+ROUNDS = 5_000_000
 BYTES = 2**28  # streamed, at least: this or several times the last cache
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
-def measure(threads: int) -> dict[str, float] | None:
-    """Return flop/s by dtype and the bytes/s of memory; None where nothing can be compiled."""
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(threads) as pool:
+class Peaks:
+    """Measures the peaks again and again, as on a shared machine they change."""
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads)
+        self._threads = threads
+        self._x = np.ones(max(BYTES, 8 * (last_cache() or 0)) // 4, np.float32)
         try:
-            single, double = (_build(bits, Path(folder)) for bits in (32, 64))
+            with tempfile.TemporaryDirectory() as folder:
+                self._libraries = [_build(bits, Path(folder)) for bits in (32, 64)]
         except (OSError, subprocess.CalledProcessError):
+            self._libraries = []
+
+    def sample(self) -> dict[str, float] | None:
+        """Return flop/s by dtype and the bytes/s of memory; None where nothing can be compiled."""
+        if not self._libraries:
             return None
+        single, double = self._libraries
         return {
-            "float32": _flops(single, threads, pool),
-            "float64": _flops(double, threads, pool),
-            "memory": _bandwidth(single, threads, pool),
+            "float32": self._flops(single),
+            "float64": self._flops(double),
+            "memory": self._bandwidth(single),
         }
+
+    def _flops(self, library: Any) -> float:
+        calls = [lambda: library.multiply_adds(ROUNDS)] * self._threads
+        return self._threads * ROUNDS * library.flops_of_a_round() / self._seconds(calls)
+
+    def _bandwidth(self, library: Any) -> float:
+        parts = np.array_split(self._x, self._threads)
+        calls = [lambda part=part: library.scale(part.ctypes.data, part.size) for part in parts]
+        return 2 * self._x.nbytes / self._seconds(calls)
+
+    def _seconds(self, calls: Sequence[Callable[[], Any]]) -> float:
+        """Return how long the calls take side by side."""
+        times = []
+        for _ in range(TRIES):
+            start = time.perf_counter()
+            for done in [self._pool.submit(call) for call in calls]:
+                done.result()
+            times.append(time.perf_counter() - start)
+        return min(times)
 
 
 def last_cache() -> int | None:
@@ -57,27 +87,3 @@ def _build(bits: int, folder: Path) -> Any:
     loaded.multiply_adds.argtypes = [ctypes.c_int64]
     loaded.scale.argtypes = [ctypes.c_void_p, ctypes.c_int64]
     return loaded
-
-
-def _flops(library: Any, threads: int, pool: ThreadPoolExecutor) -> float:
-    calls = [lambda: library.multiply_adds(ROUNDS)] * threads
-    return threads * ROUNDS * library.flops_of_a_round() / _seconds(calls, pool)
-
-
-def _bandwidth(library: Any, threads: int, pool: ThreadPoolExecutor) -> float:
-    size = max(BYTES, 8 * (last_cache() or 0))
-    x = np.ones(size // 4, np.float32)
-    parts = np.array_split(x, threads)
-    calls = [lambda part=part: library.scale(part.ctypes.data, part.size) for part in parts]
-    return 2 * x.nbytes / _seconds(calls, pool)
-
-
-def _seconds(calls: Sequence[Callable[[], Any]], pool: ThreadPoolExecutor) -> float:
-    """Return how long the calls take side by side."""
-    times = []
-    for _ in range(TRIES):
-        start = time.perf_counter()
-        for done in [pool.submit(call) for call in calls]:
-            done.result()
-        times.append(time.perf_counter() - start)
-    return min(times)

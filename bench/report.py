@@ -44,8 +44,9 @@ PyTorch the settings are eager or channels last, with malloc as it is or tuned t
 - **memory**: by how many MB the process's peak grew since before the row was built, for all passes
   of the row together. {MARK} marks over a MB more than the best other needs.
 
-The peaks are measured by the same command: multiply-adds in registers, and an array much larger
-than the last cache, read and written in place, on all threads (`bench/peaks.c`).
+The peaks are measured by the same command after each row, as on a shared machine they change; the
+medians count. They are multiply-adds in registers, and an array much larger than the last cache,
+read and written in place, on all threads (`bench/peaks.c`).
 """
 
 

@@ -55,16 +55,20 @@ class Line(NamedTuple):
 
 def lines(kept: Kept) -> dict[str, list[Line]]:
     """Return the lines of each kind of row, in the order of `rows`; rows of today alone."""
-    groups: dict[tuple[str, str], list[Result]] = {}
+    peaks, dtype, cache = kept.peaks, kept.machine["dtype"], kept.machine["cache"]
+    groups: dict[str, dict[str, list[Result]]] = {}
     for result in kept.results:
-        groups.setdefault((result.row, result.what), []).append(result)
-    found: dict[str, list[Line]] = {kind: [] for kind in ROWS}
-    for kind, rows in ROWS.items():
-        for row in rows():
-            for (name, what), results in groups.items():
-                if name == row.name:
-                    found[kind].append(_line(kept, row, what, results))
-    return {kind: list_ for kind, list_ in found.items() if list_}
+        groups.setdefault(result.row, {}).setdefault(result.what, []).append(result)
+
+    def line(row: Row, what: str) -> Line:
+        under = floor.floor(row, what, dtype, peaks, cache) if peaks else None
+        return _line(row, what, groups[row.name][what], under)
+
+    found = {
+        kind: [line(row, what) for row in rows() for what in groups.get(row.name, ())]
+        for kind, rows in ROWS.items()
+    }
+    return {kind: group for kind, group in found.items() if group}
 
 
 def geometric_mean(ratios: Sequence[float]) -> float:
@@ -72,12 +76,9 @@ def geometric_mean(ratios: Sequence[float]) -> float:
     return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
-def _line(kept: Kept, row: Row, what: str, results: Sequence[Result]) -> Line:
+def _line(row: Row, what: str, results: Sequence[Result], under: floor.Floor | None) -> Line:
     ours = best(results, OURS)
     assert ours is not None, "each measurement has ours"
     others = [best(results, peer) for peer in {result.peer for result in results} - {OURS}]
     other = min((r for r in others if r), key=lambda result: result.median, default=None)
-    under = None
-    if kept.peaks:
-        under = floor.floor(row, what, kept.machine["dtype"], kept.peaks, kept.machine["cache"])
     return Line(row, what, ours, other, under)
