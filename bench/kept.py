@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,10 +58,17 @@ class Kept:
 
     @property
     def peaks(self) -> dict[str, float] | None:
-        """The medians of the peaks; None if there are none."""
+        """The lower quartiles of the peaks, had three times out of four; None if there are none."""
+        if not self.samples:
+            return None
+        return {name: rates[len(rates) // 4] for name, rates in self.rates.items()}
+
+    @property
+    def rates(self) -> dict[str, list[float]]:
+        """All samples of each peak, sorted."""
         samples = list(self.samples.values())
         names = samples[0] if samples else ()
-        return {name: statistics.median(s[name] for s in samples) for name in names} or None
+        return {name: sorted(sample[name] for sample in samples) for name in names}
 
     def add(self, results: Sequence[Result], sample: dict[str, float] | None) -> None:
         """Put the results of a pass of a row in, with peaks if known, and write the file."""

@@ -28,9 +28,11 @@ HOW = f"""\
 
 Each setting of each library runs in a process of its own. The processes take turns, A B A B …, so
 that a busy machine slows all of them alike; a time is the median of all calls. **Ratios are more
-reliable than times**: on another day the times change, the ratios hardly. A ratio is the time of
-the *best other*, the fastest setting of all other libraries, over ours: above 1 we are faster. For
-PyTorch the settings are eager or channels last, with malloc as it is or tuned to keep freed memory.
+reliable than times**, but they change too where a machine is shared: the *spread* is from the
+quartiles nearest to each other to those farthest apart, and a longer measurement (`--repeat`)
+narrows it. A ratio is the time of the *best other*, the fastest setting of all other libraries,
+over ours: above 1 we are faster. For PyTorch the settings are eager or channels last, with malloc
+as it is or tuned to keep freed memory.
 
 - **target**: the ratio this row is to reach. {MARK} marks a ratio below it: work to be done; and
   where it is below 1, the other library is the better choice.
@@ -44,9 +46,10 @@ PyTorch the settings are eager or channels last, with malloc as it is or tuned t
 - **memory**: by how many MB the process's peak grew since before the row was built, for all passes
   of the row together. {MARK} marks over a MB more than the best other needs.
 
-The peaks are measured by the same command after each row, as on a shared machine they change; the
-medians count. They are multiply-adds in registers, and an array much larger than the last cache,
-read and written in place, on all threads (`bench/peaks.c`).
+The peaks are measured by the same command after each row, as on a shared machine they change, the
+bandwidth of a virtual one by a factor of two. The lower quartile counts, what was there three times
+out of four; the range is beside it. They are multiply-adds in registers, and an array much larger
+than the last cache, read and written in place, on all threads (`bench/peaks.c`).
 """
 
 
@@ -93,10 +96,12 @@ def about(kept: Kept) -> str:
     ]
     peaks = "not measured, as there was no C compiler; so no row knows its share of them"
     if kept.peaks:
-        rates = [
-            f"{kept.peaks[dtype] / 1e9:.0f} GFLOP/s {dtype}" for dtype in ("float32", "float64")
-        ]
-        peaks = ", ".join([*rates, f"memory {kept.peaks['memory'] / 1e9:.1f} GB/s"])
+        units = {"float32": "GFLOP/s", "float64": "GFLOP/s", "memory": "GB/s"}
+        peaks = ", ".join(
+            f"{name} {kept.peaks[name] / 1e9:.0f} {unit} "
+            f"({kept.rates[name][0] / 1e9:.0f} to {kept.rates[name][-1] / 1e9:.0f})"
+            for name, unit in units.items()
+        )
     return "\n".join([*lines, f"- **peaks**: {peaks}\n"])
 
 
@@ -113,7 +118,7 @@ def overview(found: dict[str, list[Line]]) -> str:
 
 def table(group: Sequence[Line]) -> str:
     """Return the table of one kind of rows."""
-    heads = ["row", "pass", "time", "best other", "its setting", "ratio", "target"]
+    heads = ["row", "pass", "time", "best other", "its setting", "ratio", "spread", "target"]
     heads += ["floor", "share", "memory", "its memory"]
     text = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     text += [f"| {' | '.join(_cells(line))} |" for line in group]
@@ -129,6 +134,7 @@ def _cells(line: Line) -> list[str]:
         duration(other.median) if other else "-",
         f"{other.peer} {other.setting}".strip() if other else "-",
         "-" if ratio is None else _marked(f"**{ratio:.2f}**", line.below),
+        f"{line.span[0]:.2f}-{line.span[1]:.2f}" if line.span else "-",
         f"{line.row.target(line.what):.1f}",
         f"{duration(floor.seconds)}, {floor.bound}" if floor else "not measured",
         "not measured" if share is None else _marked(f"{share:.0%}", line.far),

@@ -31,6 +31,13 @@ class Line(NamedTuple):
         return self.other.median / self.ours.median if self.other else None
 
     @property
+    def span(self) -> tuple[float, float] | None:
+        """The ratio's range: of the quartiles that are nearest, and of those farthest apart."""
+        if self.other is None:
+            return None
+        return self.other.low / self.ours.high, self.other.high / self.ours.low
+
+    @property
     def below(self) -> bool:
         """Whether the ratio is below its target."""
         return self.ratio is not None and self.ratio < self.row.target(self.what)

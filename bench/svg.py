@@ -27,8 +27,8 @@ Scale = Callable[[float], float]
 
 def plot(sections: Sequence[tuple[str, Sequence[Line]]]) -> str:
     """Return the plot of titled sections of rows; rows without a ratio are left out."""
-    compared = [(title, [line for line in lines if line.other]) for title, lines in sections]
-    ends = [end for _, lines in compared for line in lines for end in _span(line)]
+    compared = [(title, [line for line in lines if line.span]) for title, lines in sections]
+    ends = [end for _, lines in compared for line in lines for end in line.span or ()]
     first, last = min([1.0, *ends]) / 1.1, max([1.0, *ends]) * 1.1
 
     def x(value: float) -> float:
@@ -70,7 +70,8 @@ def ticks(first: float, last: float) -> list[float]:
 def _row(name: str, passes: Sequence[Line], x: Scale, y: int) -> Iterator[str]:
     yield f'<text class="label" x="{LABEL - 8}" y="{y + 4}">{escape(name)}</text>'
     for line in passes:
-        low, ratio, high = _span(line)
+        assert line.span is not None and line.ratio is not None
+        (low, high), ratio = line.span, line.ratio
         kind = "forward" if line.what == FORWARD else "whole"
         kind = "below" if line.below else kind
         tip = f"{name} {line.what}: {ratio:.2f}"
@@ -82,15 +83,8 @@ def _row(name: str, passes: Sequence[Line], x: Scale, y: int) -> Iterator[str]:
     target = passes[-1].row.target(passes[-1].what)
     if target != 1:
         yield _vertical("target", x(target), y - 6, y + 6)
-    values = " / ".join(f"{_span(line)[1]:.2f}" for line in passes)
+    values = " / ".join(f"{line.ratio:.2f}" for line in passes)
     yield f'<text x="{LABEL + WIDTH + 10}" y="{y + 4}">{values}</text>'
-
-
-def _span(line: Line) -> tuple[float, float, float]:
-    """Return the ratio of the medians, between those of the quartiles."""
-    ours, other = line.ours, line.other
-    assert other is not None
-    return other.low / ours.high, other.median / ours.median, other.high / ours.low
 
 
 def _legend() -> Iterator[str]:
