@@ -39,7 +39,7 @@ bench: .venv/installed  ## training steps and layers against the NumPy twins
 	$(BIN)/python -m bench steps
 	$(BIN)/python -m bench layers
 
-performance: .venv/installed  ## everything against PyTorch, into docs/performance.md (half an hour)
+performance: .venv/installed  ## everything against PyTorch, into docs/performance.md (most of an hour)
 	$(BIN)/python -c "import torch" # in .venv by your choice: it is large
 	$(BIN)/python -m bench performance
 
