@@ -2,11 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find csrc pyx nnfast CMakeLists.txt pyproject.toml -type f -not -name '*.pyc')
-C_SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/kernels/*.c csrc/kernels/*.h)
+C_SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/kernels/*.c csrc/kernels/*.h bench/*.c)
 DOCUMENTED := nnfast nnfast.models nnfast.datasets nnfast.runtime nnfast.testing nnfast.backend \
 	nnfast.reference nnfast.compat
 
-.PHONY: help demo test dev lint format bench docs test-all-pythons clean
+.PHONY: help demo test dev lint format bench performance docs test-all-pythons clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -38,6 +38,10 @@ format: .venv/tools  ## let ruff and clang-format rewrite the files
 bench: .venv/installed  ## training steps and layers against the NumPy twins
 	$(BIN)/python -m bench steps
 	$(BIN)/python -m bench layers
+
+performance: .venv/installed  ## everything against PyTorch, into docs/performance.md (most of an hour)
+	$(BIN)/python -c "import torch" # in .venv by your choice: it is large
+	$(BIN)/python -m bench performance
 
 docs: .venv/tools  ## API pages into build/docs
 	$(BIN)/pdoc --docformat numpy --output-directory build/docs $(DOCUMENTED)

@@ -1,4 +1,7 @@
-"""For tests/ and bench/ alike: what is imported is the installed nnfast, not the source folder."""
+"""For tests/ and bench/ alike: what is imported is the installed nnfast, not the source folder.
+
+The package `bench` is found all the same: it is not installed, and tests look at its parts.
+"""
 
 import importlib.util
 import sys
@@ -18,4 +21,14 @@ def _hide_source_folder() -> None:
         sys.path[:] = before
 
 
+def _show_bench() -> None:
+    """Make `import bench` work without the repository root on sys.path."""
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "bench" / "__init__.py")
+    assert spec is not None and spec.loader is not None
+    package = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    sys.modules["bench"] = package
+
+
 _hide_source_folder()
+_show_bench()

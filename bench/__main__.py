@@ -7,29 +7,36 @@ of the same name would hide it, so that entry is taken off before anything impor
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
 
-from bench import measure, rows, table, worker  # noqa: E402
+from bench import measure, peaks, report, rows, table, worker  # noqa: E402
+from bench.kept import Kept  # noqa: E402
 from bench.peers import OURS, PEERS  # noqa: E402
+
+DOCUMENT = ROOT / "docs" / "performance.json"  # performance.md and .svg are written beside it
+KINDS = {
+    "steps": "time whole training steps",
+    "inference": "time networks in use",
+    "layers": "time single operations, forward and forward + backward",
+    "performance": "time all of these against PyTorch, and write docs/performance.md",
+}
 
 
 def main() -> None:
     """Run one command."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (
-        ("steps", "time whole training steps"),
-        ("inference", "time networks in use"),
-        ("layers", "time single operations, forward and forward + backward"),
-    ):
+    for name, text in KINDS.items():
+        whole = name == "performance"
         command = commands.add_parser(name, help=text, description=text)
         peers = ",".join(name for name in PEERS if name != OURS)
-        command.add_argument("--against", default="reference", help=f"peers, of {peers}")
+        against = "torch" if whole else "reference"
+        command.add_argument("--against", default=against, help=f"peers, of {peers}")
         command.add_argument("--dtype", default="float32", choices=("float32", "float64"))
         command.add_argument("--threads", type=int, default=2, metavar="N")
         command.add_argument("--rows", metavar="NAME,...", help="only rows with such a name")
@@ -37,22 +44,24 @@ def main() -> None:
             "--repeat", type=int, default=5, metavar="N", help="turns of each peer"
         )
         command.add_argument(
-            "--json", type=Path, metavar="FILE", help="also write the results here"
+            "--json",
+            type=Path,
+            default=DOCUMENT if whole else None,
+            metavar="FILE",
+            help="keep the results here, beside those of other rows",
         )
-    report = commands.add_parser("report", help="draw JSON results as one HTML page")
-    report.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    report.add_argument("--out", type=Path, default=Path("bench.html"), metavar="FILE")
+    command = commands.add_parser("report", help="write the document about a file of results")
+    command.add_argument("file", nargs="?", type=Path, default=DOCUMENT, metavar="FILE")
     commands.add_parser("worker", help="time one row for a parent process")
     args = parser.parse_args()
     if args.command == "worker":
         worker.main()
-    elif args.command == "report":
-        from bench.report import write
-
-        write(args.files, args.out)
-        print(args.out)
-    else:
+        return
+    if args.command != "report":
         compare(args)
+    if args.command in ("report", "performance"):
+        for file in report.write(args.file if args.command == "report" else args.json):
+            print(file)
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -61,17 +70,20 @@ def compare(args: argparse.Namespace) -> None:
     unknown = [name for name in against if name not in PEERS]
     if unknown:
         raise SystemExit(f"--against: no peer {unknown[0]!r}; there are {', '.join(PEERS)}")
-    chosen = getattr(rows, f"{args.command.removesuffix('s')}_rows")()
+    kinds = list(rows.ROWS) if args.command == "performance" else [args.command]
+    chosen = rows.select([row for kind in kinds for row in rows.ROWS[kind]()], args.rows)
     plan = measure.Plan(against, args.dtype, args.threads, args.repeat)
-    kept = []
+    kept = None
+    if args.json:
+        kept = Kept.open(args.json, measure.machine(plan), chosen)
+        machine = peaks.Peaks(plan.threads)
     print(f"{args.dtype}, {args.threads} threads; ratio: the peer's median time over {OURS}'s")
     print(table.header(against), flush=True)
-    for results in measure.measure(rows.select(chosen, args.rows), plan):
+    for results in measure.measure(chosen, plan):
         print(table.line(results, against), flush=True)
-        kept += [result._asdict() for result in results]
-        if args.json:
-            content = {"tool": "nnfast bench", "machine": measure.machine(plan), "results": kept}
-            args.json.write_text(json.dumps(content, indent=1))
+        if kept:
+            time.sleep(measure.PAUSE)
+            kept.add(results, machine.sample())
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from importlib import metadata
 from typing import Any, NamedTuple
 
+from bench import peaks
 from bench.peers import OURS, PEERS, Peer
 from bench.rows import Row
 
@@ -75,10 +77,19 @@ def machine(plan: Plan) -> dict[str, Any]:
     return {
         "cpu": _cpu(),
         "cpus": os.cpu_count(),
+        "cache": peaks.last_cache(),
         "system": platform.platform(),
         "python": platform.python_version(),
+        **{name: _version(name) for name in ("nnfast", "numpy", "torch")},
         **{key: value for key, value in plan._asdict().items() if key != "against"},
     }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _cpu() -> str:

@@ -65,6 +65,8 @@ def build(row: Row, dtype: str) -> dict[str, Call]:
         return {STEP: train(row.arguments["network"], dtype)}
     if row.function == "infer":
         return {FORWARD: infer(row.arguments["network"], row.arguments["batch"], dtype)}
+    if row.function == "optimize":
+        return {STEP: optimize(**row.arguments, dtype=dtype)}
     function, arguments = getattr(F, row.function), row.arrays(dtype)
 
     def forward() -> Any:
@@ -111,3 +113,13 @@ def infer(name: str, shape: tuple[int, ...], dtype: str) -> Call:
     x, _ = batch(network, shape, dtype)
     model = network.build(LAYERS).astype(dtype).seed(0).eval()
     return lambda: model(x)
+
+
+def optimize(network: str, optimizer: str, dtype: str) -> Call:
+    """Return the step of an optimizer alone, over all parameters of a network."""
+    parameters = list(NETWORKS[network].build(LAYERS).astype(dtype).parameters())
+    rng = np.random.default_rng(1)
+    for parameter in parameters:
+        parameter.grad = rng.standard_normal(parameter.data.shape).astype(dtype)
+    step: Call = OPTIMIZERS[optimizer](parameters).step
+    return step

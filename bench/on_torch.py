@@ -72,7 +72,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "gru": _recurrent(torch.gru),
     "rnn": _recurrent(torch.rnn_tanh),
     "self_attention": self_attention,
-    "gemm": lambda a, b: a @ b,
+    "gemm": lambda a, b, transpose_b=False: a @ (b.mT if transpose_b else b),
     "reduce_sum": lambda x, axis=None: x.sum(axis),
     "reduce_mean": lambda x, axis=None: x.mean(axis),
     "reduce_max": lambda x, axis: x.amax(axis),
@@ -109,6 +109,8 @@ def build(row: Row, dtype: str, channels_last: bool = False) -> dict[str, Call]:
     if row.function == "infer":
         name, shape = row.arguments["network"], row.arguments["batch"]
         return {FORWARD: infer(name, tuple(shape), dtype, channels_last)}
+    if row.function == "optimize":
+        return {STEP: optimize(**row.arguments, dtype=dtype)}
     arguments = {name: _tensor(value, channels_last) for name, value in row.arrays(dtype).items()}
     if row.function in OPTIMIZERS:
         arguments["param"].grad = arguments["grad"].detach()
@@ -160,6 +162,15 @@ def infer(name: str, shape: tuple[int, ...], dtype: str, channels_last: bool) ->
     model.eval()
     forward: Call = torch.inference_mode()(lambda: model(x))
     return forward
+
+
+def optimize(network: str, optimizer: str, dtype: str) -> Call:
+    """Return the step of an optimizer alone, over all parameters of a network."""
+    model = NETWORKS[network].build(layers).to(getattr(torch, dtype))
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    step: Call = TRAINERS[optimizer](model.parameters()).step
+    return step
 
 
 def _ready(network: Network, shape: tuple[int, ...], dtype: str, channels_last: bool) -> Any:

@@ -67,7 +67,7 @@ class Peer:
             module=setting.module,
             library=setting.library,
             options=setting.options,
-            dtype=dtype,
+            dtype=row.dtype or dtype,
             threads=threads,
             row=row,
         )

@@ -1,146 +1,151 @@
-"""Draws results, ours or pytest-benchmark's, as one HTML page that needs nothing else."""
+"""Writes the document about a file of results, Markdown with a plot beside it.
+
+The text follows from the results alone: written again from the same file it is the same.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
-from typing import Any
 
-from bench.measure import Result
-from bench.peers import OURS
-from bench.svg import Mark, chart
-from bench.table import best, duration
+from bench import svg
+from bench.kept import Kept
+from bench.summary import NEAR, Line, geometric_mean, lines
+from bench.table import duration, megabytes
 
-REFERENCE = "reference"
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d2129; --faint: #6b7280; --rule: #e3e6ea; --page: #fff;
-  --native: #2563eb; --reference: #9aa1ab; --torch: #e4572e; --other: #0f9d76; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --faint: #9aa1ab; --rule: #30343b;
-  --page: #16181c; --native: #6ea0ff; --torch: #ff8a66; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
-  max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
-p, .tick { color: var(--faint); } svg { width: 100%; height: auto; font-size: 12px; }
-svg text { fill: var(--ink); } svg .tick { fill: var(--faint); text-anchor: middle; }
-svg .label { text-anchor: end; } svg .value { font-weight: 600; }
-.grid { stroke: var(--rule); } .pointer { stroke: var(--faint); stroke-width: 1.5; }
-.span { stroke-width: 3; stroke-opacity: 0.45; stroke: var(--other); }
-circle { fill: var(--other); }
-.dot { display: inline-block; width: 0.7em; height: 0.7em; border-radius: 50%;
-  margin: 0 0.4em 0 1.2em; background: var(--other); }
-.native { fill: var(--native); stroke: var(--native); background: var(--native); }
-.reference { fill: var(--reference); stroke: var(--reference); background: var(--reference); }
-.torch { fill: var(--torch); stroke: var(--torch); background: var(--torch); }
-circle { stroke: none !important; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 0.2rem 0.6rem; border-bottom: 1px solid var(--rule); }
-th:first-child, td:first-child { text-align: left; }
+TITLES = {"steps": "Training steps", "inference": "Inference", "layers": "Layers"}
+LEADS = {
+    "steps": "Forward, loss, backward and the optimizer's step; the transformer block forward and "
+    "backward alone.\nThe networks are those of `bench/networks.py`.",
+    "inference": "A forward pass in evaluation mode.",
+    "layers": "Single operations: forward (f), forward + backward (f+b), or an optimizer's step.\n"
+    "Their shapes are in `bench/layers.py`. The smallest show what a call costs; about 0.1 us of "
+    "each\ntime is the clock's.",
+}
+MARK = "▼"  # not as good as it is to be
+HOW = f"""\
+## How it was measured
+
+Each setting of each library runs in a process of its own. The processes take turns, A B A B …, so
+that a busy machine slows all of them alike; a time is the median of all calls. **Ratios are more
+reliable than times**, but they change too where a machine is shared: the *spread* is from the
+quartiles nearest to each other to those farthest apart, and a longer measurement (`--repeat`)
+narrows it. A ratio is the time of the *best other*, the fastest setting of all other libraries,
+over ours: above 1 we are faster. For PyTorch the settings are eager or channels last, with malloc
+as it is or tuned to keep freed memory.
+
+- **target**: the ratio this row is to reach. {MARK} marks a ratio below it: work to be done; and
+  where it is below 1, the other library is the better choice.
+- **floor**: the time for the arithmetic of the direct computation at the machine's peak (*flops*),
+  or for the bytes that must move, each input read and each result written once, at the bandwidth of
+  the memory (*bytes*, *cache*), whichever is longer. `bench/floor.py` has the formulas.
+- **share**: the floor over our time. {MARK} marks a row bound by memory (*bytes*) that is more than
+  {NEAR} times above its floor. More than 100 % is possible: Winograd's convolutions multiply less
+  than the direct computation, and bytes that fit the last cache (*cache*), or stay there in part,
+  move faster than memory does.
+- **memory**: by how many MB the process's peak grew since before the row was built, for all passes
+  of the row together. {MARK} marks over a MB more than the best other needs.
+
+The peaks are measured by the same command after each row, as on a shared machine they change, the
+bandwidth of a virtual one by a factor of two. The lower quartile counts, what was there three times
+out of four; the range is beside it. They are multiply-adds in registers, and an array much larger
+than the last cache, read and written in place, on all threads (`bench/peaks.c`).
 """
 
 
-def write(files: Sequence[Path], out: Path) -> None:
-    """Write the page about all results in `files` to `out`."""
-    sections = []
-    for file in files:
-        try:
-            content = json.loads(file.read_text())
-            results = load(content)
-        except (OSError, ValueError) as error:
-            raise SystemExit(f"{file}: {error}") from None
-        if not results:
-            raise SystemExit(f"{file}: no results of `python -m bench` or pytest-benchmark in it")
-        sections.append(section(file.name, describe(content), results))
-    out.write_text(
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"<title>nnfast benchmarks</title>\n<style>{STYLE}</style>\n"
-        f"<h1>nnfast benchmarks</h1>\n{''.join(sections)}</html>\n"
-    )
+def write(file: Path) -> list[Path]:
+    """Write the document and the plot about `file` beside it; returns both paths."""
+    kept = Kept.load(file)
+    found = lines(kept)
+    if not found:
+        raise SystemExit(f"{file}: no row of it is measured any more")
+    page, plot = file.with_suffix(".md"), file.with_suffix(".svg")
+    plot.write_text(svg.plot([(TITLES[kind], group) for kind, group in found.items()]))
+    page.write_text(document(kept, found, plot.name))
+    return [page, plot]
 
 
-def load(content: Any) -> list[Result]:
-    """Return the results in a JSON file of `python -m bench --json` or of pytest-benchmark."""
-    if "benchmarks" not in content:
-        return [Result(**result) for result in content.get("results", [])]
-    results = []
-    for bench in content["benchmarks"]:
-        stats, extra = bench["stats"], bench.get("extra_info", {})
-        row = extra.get("row") or bench.get("group") or bench["name"].partition("[")[0]
-        peer = extra.get("peer") or bench.get("param") or bench["name"]
-        times = (stats["median"], stats["q1"], stats["q3"])
-        results.append(Result(row, extra.get("what", ""), peer, "", *times, stats["rounds"], None))
-    return results
+def document(kept: Kept, found: dict[str, list[Line]], plot: str) -> str:
+    """Return the text."""
+    data = kept.file.name
+    parts = [
+        "# Performance\n",
+        f"Written by `python -m bench performance`; what it measured is in [{data}]({data}).\n",
+        about(kept),
+        f"![Times faster than the best other library, by row]({plot})\n",
+        overview(found),
+        HOW,
+    ]
+    for kind, group in found.items():
+        parts += [f"## {TITLES[kind]}\n", LEADS[kind] + "\n", table(group)]
+    return "\n".join(parts)
 
 
-def describe(content: Any) -> str:
-    """Return a line about the machine and the settings."""
-    if "benchmarks" not in content:
-        return ", ".join(f"{key} {value}" for key, value in content.get("machine", {}).items())
-    machine = content.get("machine_info", {})
-    cpu = machine.get("cpu", {})
-    about = [cpu.get("brand_raw", machine.get("machine", "")), f"{cpu.get('count', '?')} cpus"]
-    return ", ".join([*about, f"python {machine.get('python_version', '?')}", "pytest-benchmark"])
+def about(kept: Kept) -> str:
+    """Say where, when and with what it was measured."""
+    machine = kept.machine
+    cache = f", last cache {megabytes(machine['cache'])} MB" if machine["cache"] else ""
+    names = {"nnfast": "nnfast", "numpy": "NumPy", "torch": "PyTorch"}
+    versions = [f"{name} {machine[key]}" for key, name in names.items() if machine[key]]
+    lines = [
+        f"- **machine**: {machine['cpu']}, {machine['cpus']} CPUs{cache}; {machine['system']}",
+        f"- **versions**: {', '.join(versions)}, Python {machine['python']}",
+        f"- **date**: {kept.date}",
+        f"- **setting**: {machine['dtype']} where the row does not say otherwise, "
+        f"{machine['threads']} threads, {machine['rounds']} turns of {machine['seconds']} s",
+    ]
+    peaks = "not measured, as there was no C compiler; so no row knows its share of them"
+    if kept.peaks:
+        units = {"float32": "GFLOP/s", "float64": "GFLOP/s", "memory": "GB/s"}
+        peaks = ", ".join(
+            f"{name} {kept.peaks[name] / 1e9:.0f} {unit} "
+            f"({kept.rates[name][0] / 1e9:.0f} to {kept.rates[name][-1] / 1e9:.0f})"
+            for name, unit in units.items()
+        )
+    return "\n".join([*lines, f"- **peaks**: {peaks}\n"])
 
 
-def section(title: str, about: str, results: Sequence[Result]) -> str:
-    """Return the HTML about one file."""
-    peers = sorted({result.peer for result in results}, key=_order)
-    rows: dict[str, dict[str, Result]] = {}
-    for label in dict.fromkeys(_label(result) for result in results):
-        group = [result for result in results if _label(result) == label]
-        found = {peer: best(group, peer) for peer in peers}
-        rows[label] = {peer: result for peer, result in found.items() if result}
-    legend = "".join(f'<span class="dot {escape(peer)}"></span>{escape(peer)}' for peer in peers)
-    parts = [f"<h2>{escape(title)}</h2>\n<p>{escape(about)}</p>\n<p>{legend}</p>\n"]
-    compared = {label: row for label, row in rows.items() if REFERENCE in row and len(row) > 1}
-    if compared:
-        lines = [(label, _speedups(row)) for label, row in compared.items()]
-        lines.sort(key=lambda line: -next(iter(line[1].values())).median)
-        parts.append("<h3>Times faster than the NumPy reference</h3>\n")
-        parts.append(chart(lines, lambda value: f"{value:.3g}x", pointer=1))
-    lines = [(label, {p: _mark(r) for p, r in row.items()}) for label, row in rows.items()]
-    lines.sort(key=lambda line: next(iter(line[1].values())).median)
-    parts.append("<h3>Time of a call, median and quartiles</h3>\n")
-    parts.append(chart(lines, duration))
-    return "".join([*parts, _table(rows, peers)])
+def overview(found: dict[str, list[Line]]) -> str:
+    """Return a table of the kinds of rows: mean ratio, and what is below target."""
+    text = ["| | rows | geometric mean of the ratios | below target |", "| --- | --- | --- | --- |"]
+    for kind, group in found.items():
+        ratios = [line.ratio for line in group if line.ratio is not None]
+        mean = f"{geometric_mean(ratios):.2f}" if ratios else "-"
+        below = ", ".join(f"{_label(line)} ({line.ratio:.2f})" for line in group if line.below)
+        text.append(f"| {TITLES[kind]} | {len(group)} | {mean} | {below or 'none'} |")
+    return "\n".join(text) + "\n"
 
 
-def _table(rows: dict[str, dict[str, Result]], peers: Sequence[str]) -> str:
-    cells = "".join(f"<th>{escape(peer)}<th>{_ratio_title(peer)}" for peer in peers)
-    lines = [f"<h3>Numbers</h3>\n<table>\n<tr><th>row{cells}"]
-    for label, row in rows.items():
-        cells = f"<tr><td>{escape(label)}"
-        for peer in peers:
-            result, base = row.get(peer), row.get(REFERENCE)
-            ratio = f"{base.median / result.median:.2f}x" if base and result else ""
-            cells += f"<td>{duration(result.median) if result else '-'}<td>"
-            cells += "" if peer == REFERENCE else ratio
-        lines.append(cells)
-    return "\n".join([*lines, "</table>\n"])
+def table(group: Sequence[Line]) -> str:
+    """Return the table of one kind of rows."""
+    heads = ["row", "pass", "time", "best other", "its setting", "ratio", "spread", "target"]
+    heads += ["floor", "share", "memory", "its memory"]
+    text = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    text += [f"| {' | '.join(_cells(line))} |" for line in group]
+    return "\n".join(text) + "\n"
 
 
-def _ratio_title(peer: str) -> str:
-    return "" if peer == REFERENCE else "faster than reference"
+def _cells(line: Line) -> list[str]:
+    other, floor, share, ratio = line.other, line.floor, line.share, line.ratio
+    return [
+        line.row.name,
+        line.what,
+        duration(line.ours.median),
+        duration(other.median) if other else "-",
+        f"{other.peer} {other.setting}".strip() if other else "-",
+        "-" if ratio is None else _marked(f"**{ratio:.2f}**", line.below),
+        f"{line.span[0]:.2f}-{line.span[1]:.2f}" if line.span else "-",
+        f"{line.row.target(line.what):.1f}",
+        f"{duration(floor.seconds)}, {floor.bound}" if floor else "not measured",
+        "not measured" if share is None else _marked(f"{share:.0%}", line.far),
+        _marked(megabytes(line.ours.bytes), line.larger),
+        megabytes(other.bytes) if other else "-",
+    ]
 
 
-def _speedups(row: dict[str, Result]) -> dict[str, Mark]:
-    base = row[REFERENCE].median
-    return {
-        peer: Mark(base / result.high, base / result.median, base / result.low)
-        for peer, result in row.items()
-        if peer != REFERENCE
-    }
+def _marked(text: str, mark: bool) -> str:
+    return f"{text} {MARK}" if mark else text
 
 
-def _mark(result: Result) -> Mark:
-    return Mark(result.low, result.median, result.high)
-
-
-def _label(result: Result) -> str:
-    return f"{result.row} {result.what}".strip()
-
-
-def _order(peer: str) -> tuple[bool, bool, str]:
-    return peer != OURS, peer != REFERENCE, peer
+def _label(line: Line) -> str:
+    return line.row.name if line.what == "step" else f"{line.row.name} {line.what}"

@@ -1,29 +1,38 @@
-"""What is measured: one `Row` for each layer of tests/cases.py and each network of `networks`."""
+"""What is measured: one `Row` for each layer of `layers` and network of `networks`."""
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.layers import LAYERS
 from bench.networks import INFERENCE, NETWORKS
 
 FORWARD, BOTH, STEP = "f", "f+b", "step"  # what one timed call does
-CASES = Path(__file__).parent.parent / "tests" / "cases.py"
 # Arguments that are arrays: given by their shapes, drawn at random or all zero.
 RANDOM = {"x", "weight", "bias", "a", "b", "col", "target", "param", "grad", "qkv"}
 RECURRENT = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}  # at random, of the usual size
 ZERO = {"velocity", "sum_sq", "mean_sq", "mean_delta_sq", "m", "v"}
+# How much faster than the best peer a training step is to be.
+STEP_TARGETS = {
+    **{"mlp": 3.0, "mlp5": 2.8, "simpleconv": 7.0, "deepconv": 3.0, "vgg": 2.3, "resnet18": 2.3},
+    **{"mobilenet": 2.5, "lstm": 1.7, "transformer": 1.6},
+}
+CONV_TARGET = 1.5  # forward + backward
+TARGET = 1.0
 
 
 class Row(NamedTuple):
-    """A function of nnfast.functional with its arguments, or "train" or "infer" and a network."""
+    """A function of nnfast.functional with its arguments, or one of these with a network.
+
+    "train" is a training step, "infer" a forward pass in use, "optimize" the step of an optimizer.
+    """
 
     name: str
     function: str
     arguments: dict[str, Any]
+    dtype: str | None = None  # None: the plan's
 
     @property
     def has_images(self) -> bool:
@@ -31,6 +40,12 @@ class Row(NamedTuple):
         return any(
             isinstance(value, list | tuple) and len(value) == 4 for value in self[2].values()
         )
+
+    def target(self, what: str) -> float:
+        """Return the ratio to the best peer that a pass of this row is to reach."""
+        if self.function == "train":
+            return STEP_TARGETS[self.arguments["network"]]
+        return CONV_TARGET if self.function == "conv2d" and what == BOTH else TARGET
 
     def arrays(self, dtype: str) -> dict[str, Any]:
         """Return the arguments with arrays in place of shapes; the same ones for every peer."""
@@ -51,12 +66,8 @@ class Row(NamedTuple):
 
 
 def layer_rows() -> list[Row]:
-    """Return the rows of the BENCH table shared with the tests."""
-    spec = importlib.util.spec_from_file_location("cases", CASES)
-    assert spec is not None and spec.loader is not None
-    cases = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(cases)
-    return [Row(name, *bench) for name, bench in cases.BENCH.items()]
+    """Return one row for each layer."""
+    return [Row(name, *layer) for name, layer in LAYERS.items()]
 
 
 def step_rows() -> list[Row]:
@@ -73,6 +84,9 @@ def inference_rows() -> list[Row]:
         Row(row, "infer", {"network": name, "batch": shape})
         for row, (name, shape) in INFERENCE.items()
     ]
+
+
+ROWS = {"steps": step_rows, "inference": inference_rows, "layers": layer_rows}
 
 
 def select(rows: list[Row], names: str | None) -> list[Row]:

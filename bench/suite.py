@@ -32,7 +32,7 @@ def passes(row: Row) -> list[str]:
     """Return what is timed of a row; known without building it."""
     from bench.on_nnfast import BACKWARD
 
-    if row.function == "train" or row.function.endswith("_update"):
+    if row.function in ("train", "optimize") or row.function.endswith("_update"):
         return [STEP]
     return [FORWARD, BOTH] if row.function in BACKWARD else [FORWARD]
 
@@ -48,4 +48,4 @@ def run(benchmark: Any, row: Row, what: str, peer: str) -> None:
         else:
             pytest.importorskip(peer, reason=f"{peer} is not installed")
             module = importlib.import_module(f"bench.on_{peer}")
-        benchmark(module.build(row, DTYPE)[what])
+        benchmark(module.build(row, row.dtype or DTYPE)[what])

@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "nnfast.h"
 
@@ -147,4 +150,7 @@ void nnf_trim(void) {
             free(taken[i]);
             taken[i] = next;
         }
+#ifdef __GLIBC__
+    malloc_trim(0); /* glibc's free keeps blocks of up to 32 MiB, once it has seen such */
+#endif
 }

@@ -165,7 +165,6 @@ def test_trim_gives_memory_back(name):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc tells the resident memory")
-@pytest.mark.xfail(strict=True, reason="glibc's free keeps what nnf_trim gives it")
 def test_the_system_gets_the_memory_back():
     for _ in range(2):  # glibc keeps more once it has been given large blocks
         training = Training("vgg", np.float32)

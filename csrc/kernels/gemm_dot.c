@@ -1,30 +1,46 @@
 /* gemm_dot.c: the product of few rows with a transposed matrix, as dot products: y (m, n) =
  * a (m, k) b (n, k)^T + bias (n). Packing b would cost more than the product itself.
  *
- * A dot product is summed in VL lanes, which are added in a fixed order.
+ * A dot product is summed in VL lanes, block by block of its depth as other products are; the lanes
+ * are added in a fixed order.
  */
 #include "activate.h"
 #include "gemm.h"
 
-enum { COLUMNS = 4 }; /* with two rows, eight sums hide the latency of an addition */
+enum {
+    COLUMNS = 4, /* with two rows, eight sums hide the latency of an addition */
+    DEPTHS = KC * VL
+};
 
-VINLINE void dot_tile(int rows, int64_t columns, int64_t k, const real *a, const real *b,
-                      vec sum[2][COLUMNS]) {
+VINLINE void dot_block(int rows, int64_t k, const real *const row[2],
+                       const real *const column[COLUMNS], vec sum[2][COLUMNS]) {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < COLUMNS; j++)
             sum[i][j] = vzero();
-    const real *column[COLUMNS];
-    for (int64_t j = 0; j < COLUMNS; j++)
-        column[j] = b + MIN(j, columns - 1) * k;
     for (int64_t p = 0; p < k; p += VL) {
-        vec row[2];
+        vec left[2];
         for (int i = 0; i < rows; i++)
-            row[i] = vload_or(a + i * k + p, k - p, vzero());
+            left[i] = vload_or(row[i] + p, k - p, vzero());
         for (int j = 0; j < COLUMNS; j++) {
             const vec element = vload_or(column[j] + p, k - p, vzero());
             for (int i = 0; i < rows; i++)
-                sum[i][j] = vfma(row[i], element, sum[i][j]);
+                sum[i][j] = vfma(left[i], element, sum[i][j]);
         }
+    }
+}
+
+VINLINE void dot_tile(int rows, int64_t columns, int64_t k, const real *a, const real *b,
+                      vec sum[2][COLUMNS]) {
+    for (int64_t p = 0; p == 0 || p < k; p += DEPTHS) {
+        const real *const row[2] = {a + p, a + p + (rows - 1) * k};
+        const real *column[COLUMNS];
+        for (int64_t j = 0; j < COLUMNS; j++)
+            column[j] = b + p + MIN(j, columns - 1) * k;
+        vec block[2][COLUMNS];
+        dot_block(rows, MIN(DEPTHS, k - p), row, column, block);
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < COLUMNS; j++)
+                sum[i][j] = p == 0 ? block[i][j] : sum[i][j] + block[i][j];
     }
 }
 
