@@ -11,6 +11,7 @@
 #include "conv.h"
 
 #include "conv_gather.h"
+#include "elementwise.h"
 
 /* rows x (channels x taps) matrices, one per group, times gathered source images. */
 typedef struct {
@@ -31,6 +32,7 @@ typedef struct {
      */
     int64_t block_images, block_pixels, block_rows, block_channels;
     int64_t image_tasks, pixel_tasks, row_tasks;
+    bool stream;
 } gathered_product;
 
 static bool is_dense(const gathered_product *g) { return g->step_h == 1 && g->step_w == 1; }
@@ -141,6 +143,7 @@ static int run_block(const gathered_product *g, int64_t index) {
         const bool last = c + channels == g->channels;
         const gemm_finish f = {
             .accumulate = c > 0,
+            .stream = g->stream,
             .row_scale = last ? of_rows(g->finish.scale, g, &b) : NULL,
             .row_bias = last ? of_rows(g->finish.bias, g, &b) : NULL,
             .act = last ? g->finish.act : NNF_LINEAR,
@@ -164,6 +167,8 @@ static int run_block(const gathered_product *g, int64_t index) {
 
 static int run_gathered(gathered_product *g) {
     choose_blocks(g);
+    g->stream = is_dense(g) && g->plane % VL == 0 && g->block_channels == g->channels &&
+                streams(g->images * g->groups * g->rows * g->plane, 0, g->result);
     const int64_t tasks = g->image_tasks * g->groups * g->pixel_tasks * g->row_tasks;
     const double pixels = (double)(g->images * g->groups * g->from.grid_h * g->from.grid_w);
     atomic_int failed = 0;

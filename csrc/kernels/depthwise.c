@@ -4,6 +4,8 @@
  * A task owns some planes; results are sums over taps of contiguous rows of a frame. The last
  * vector of a row of results may run over into the next row, which is written afterwards.
  */
+#include <stdatomic.h>
+
 #include "depthwise.h"
 
 #include "activate.h"
@@ -80,11 +82,11 @@ int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
         return NNF_NO_MEMORY;
     }
     input_taps(d, &frame, offset);
-    int status = NNF_OK;
+    atomic_int status = NNF_OK;
     PARALLEL_FOR(task, ceil_div(planes, group), 0.05 * (double)(planes * m * out * (taps + 3)), {
         real *in = new_frames(&frame, 1, 0);
         if (!in)
-            __atomic_store_n(&status, NNF_NO_MEMORY, __ATOMIC_RELAXED);
+            status = NNF_NO_MEMORY;
         for (int64_t p = task * group; in && p < MIN((task + 1) * group, planes); p++) {
             fill_frame(&frame, d->h, d->w, x + p * d->h * d->w, in);
             for (int64_t i = 0; i < m; i++) {
@@ -210,12 +212,12 @@ int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *
     by.offset = lists + starts;
     by.index = by.offset + taps;
     find_classes(d, &by);
-    int status = NNF_OK;
+    atomic_int status = NNF_OK;
     PARALLEL_FOR(task, ceil_div(planes, group), 0.05 * (double)(planes * (in + m * out * taps)), {
         real *frames = new_frames(&by.f, m, taps + round_up(d->w, VL));
         real *ordered = frames + m * size_of(&by.f);
         if (!frames)
-            __atomic_store_n(&status, NNF_NO_MEMORY, __ATOMIC_RELAXED);
+            status = NNF_NO_MEMORY;
         for (int64_t p = task * group; frames && p < MIN((task + 1) * group, planes); p++) {
             for (int64_t i = 0; i < m; i++)
                 fill_frame(&by.f, d->oh, d->ow, dy + (p * m + i) * out,

@@ -4,6 +4,8 @@
  * A task owns a channel: each tap's gradient is the product of dy with a shifted x, summed over all
  * images. Sums stay in vectors for a while, then go to a total in double.
  */
+#include <stdatomic.h>
+
 #include "conv.h"
 #include "depthwise.h"
 #include "sum.h"
@@ -102,7 +104,7 @@ int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real 
     const int64_t taps = d->kh * d->kw, own = d->k / d->c * taps;
     const depthwise_frame f = input_frame(d);
     int64_t *offset = nnf_alloc((size_t)taps * sizeof *offset);
-    int status = offset && !is_too_large(&f) ? NNF_OK : NNF_NO_MEMORY;
+    atomic_int status = offset && !is_too_large(&f) ? NNF_OK : NNF_NO_MEMORY;
     if (status == NNF_OK) {
         input_taps(d, &f, offset);
         PARALLEL_FOR(c, d->c, 0.05 * (double)(d->n * d->k * d->oh * d->ow * (taps + 3)), {
@@ -112,7 +114,7 @@ int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real 
             if (in && sum && total)
                 channel_gradient(d, &f, offset, c, dy, x, in, sum, total, dweight + c * own);
             else
-                __atomic_store_n(&status, NNF_NO_MEMORY, __ATOMIC_RELAXED);
+                status = NNF_NO_MEMORY;
             if (dbias)
                 bias_gradient(d, c, dy, dbias);
             nnf_free(in);

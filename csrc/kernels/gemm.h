@@ -49,9 +49,10 @@ typedef struct {
     const real *bias; /* (width) or NULL */
 } gemm_column;
 
-/* What happens to a tile of sums: accumulate on c, scale, add biases, activate. */
+/* What happens to a tile of sums: accumulate on c, scale, add biases, activate; then it is stored, or
+ * streamed where rows of c and their columns start at whole vectors. */
 typedef struct {
-    bool accumulate;
+    bool accumulate, stream;
     const real *row_scale, *row_bias; /* (m) or NULL */
     nnf_activation act;               /* NNF_LINEAR, NNF_RELU or NNF_LEAKY_RELU */
 } gemm_finish;

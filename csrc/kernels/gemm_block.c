@@ -4,6 +4,7 @@
  * Every element is summed over its depths in ascending order in one register: neither the tiling
  * nor the thread count changes its bits.
  */
+#include "elementwise.h"
 #include "gemm_micro.h"
 
 /* A tile of `rows` x `vectors`, from element `offset` of a and from b on. */
@@ -42,13 +43,14 @@ VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const
     if (!f->row_scale && !f->row_bias && !f->accumulate && !out[0].bias && f->act == NNF_LINEAR) {
         NNF_EACH (i, MR)
             NNF_EACH (v, NV)
-                vstore(c[v] + i * ldc, t->sum[i][v]);
+                vput(c[v] + i * ldc, t->sum[i][v], f->stream);
         return;
     }
     NNF_EACH (i, MR)
         NNF_EACH (v, NV)
-            vstore(c[v] + i * ldc,
-                   finish_vector(t->sum[i][v], f, row + i, out[v].bias, c[v] + i * ldc, VL));
+            vput(c[v] + i * ldc,
+                 finish_vector(t->sum[i][v], f, row + i, out[v].bias, c[v] + i * ldc, VL),
+                 f->stream);
 }
 
 /* Tiles at the edges, of fewer rows or vectors. */
@@ -105,4 +107,6 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
             }
         }
     }
+    if (f->stream)
+        vstream_end();
 }

@@ -2,6 +2,8 @@
  *
  * A task owns some planes of dx. Every pixel gets the gradients of its windows in ascending order
  * of the tap, as in the twin. */
+#include <stdatomic.h>
+
 #include "pool.h"
 
 /* 2x2 windows side by side, every pixel in at most one: dy goes to the position in `index`, or to
@@ -200,7 +202,7 @@ static int backward(const nnf_pool *p, int64_t count, const real *dy, const uint
     const bool framed = !index32 && !are_quads(p) && gathers;
     const frame shape = make_frame(p);
     const size_t size = (size_t)(shape.rows * shape.pitch);
-    int status = NNF_OK;
+    atomic_int status = NNF_OK;
     PARALLEL_FOR(task, ceil_div(planes, group), (0.3 + 0.2 * taps) * (double)(planes * in), {
         frame f = shape;
         f.value = framed ? nnf_alloc(size * (sizeof(real) + 1)) : NULL;
@@ -217,7 +219,7 @@ static int backward(const nnf_pool *p, int64_t count, const real *dy, const uint
                                     index8 ? index8 + i * out : NULL,
                                     index32 ? index32 + i * out : NULL, dx + i * in);
         if (result)
-            __atomic_store_n(&status, result, __ATOMIC_RELAXED);
+            status = result;
         nnf_free(f.value);
     });
     return status;
