@@ -15,7 +15,8 @@
 /* What is packed at once: bounds the scratch to DEPTH (ROWS + COLS) reals. */
 enum { DEPTH = 4 * KC, ROWS = 48 * MC, COLS = 16 * NC };
 /* Operands beyond these sizes are packed, as measured: smaller ones stay in a core's cache, and few
- * rows do not repay the packing of b. */
+ * rows do not repay the packing of b. A transposed b is packed for a large a too, as tasks that own
+ * whole columns would each read all of a. */
 enum { LARGE_A = (1 << 20) / sizeof(real), LARGE_B = LARGE_A / 2, FEW_ROWS = 48 };
 /* Results of up to so many elements are summed block by block of their depth, in parallel. */
 enum { SMALL_RESULT = 32 * 1024 };
@@ -203,7 +204,8 @@ static int run_product(const product *g) {
     const bool transposed_a = g->a_depth != 1;
     const bool pack_a = g->m * g->k > (transposed_a ? LARGE_A / 2 : LARGE_A) &&
                         g->n > (transposed_a ? 4 * NR : 8 * NR);
-    const bool pack_b = g->n * g->k > LARGE_B && g->m > FEW_ROWS;
+    const bool pack_b =
+        g->m > FEW_ROWS && (g->n * g->k > LARGE_B || (g->b_depth == 1 && g->m * g->k > LARGE_A));
     const int64_t depth = pack_a || pack_b ? MIN(DEPTH, g->k) : g->k;
     const int64_t rows = pack_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
     real *const a = pack_a ? alloc_reals(round_up(MIN(rows, g->m), MR) * depth) : NULL;

@@ -1,7 +1,7 @@
 /* gemm_pack.c: packs dense matrices into panels.
  *
  * data (k, count) or (count, k): `count` items of depth k, contiguous along either;
- * packed (ceil(count / width), k, width): the last panel's missing items are zeros.
+ * packed (ceil(count / width), k, width), width VL or MR: the last panel's missing items are zeros.
  */
 #include "gemm.h"
 
@@ -17,9 +17,8 @@ static void pack_copy(int64_t count, int64_t k, int64_t width, const real *data,
             for (int64_t i = 0; i < whole; i += VL)
                 vstore(to + i * k, vload(from + i));
         else
-            for (int64_t i = 0; i < whole; i += width)
-                for (int64_t j = 0; j < width; j++)
-                    to[i * k + j] = from[i + j];
+            for (int64_t i = 0; i < whole; i += MR)
+                memcpy(to + i * k, from + i, MR * sizeof *to);
         if (whole < count && width == VL)
             vstore(to + whole * k, vload_part(from + whole, count - whole));
         else if (whole < count)
