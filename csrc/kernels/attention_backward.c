@@ -77,6 +77,12 @@ VINLINE void add_product(int rows, int64_t depth, const real *a, int64_t a_row, 
     }
 }
 
+/* The same for rows of a, whose code the two products of a block of keys share. */
+static void add_row_product(int64_t rows, int64_t depth, const real *a, const real *b,
+                            int64_t length, int64_t width, real *c) {
+    NNF_ROWS(rows, add_product(ROWS, depth, a, ROW, 1, b, length, width, c))
+}
+
 /* sum(dy y) of VL queries, dy (rows, length), y (rows, cols) with rows ldy apart */
 static vec row_products(int64_t rows, int64_t cols, const real *dy, int64_t length, const real *y,
                         int64_t ldy) {
@@ -158,13 +164,12 @@ static void block_gradients(const attention_inputs *head, int64_t query, int64_t
         const int64_t blind = a->causal ? MAX(0, key + j - query) : 0, start = blind / NR * NR;
         if (blind >= queries)
             break;
-        NNF_ROWS(MIN(MR, keys - j), {
-            add_product(ROWS, queries - start, s->weights + j * ROW + start, ROW, 1,
+        const int64_t rows = MIN(MR, keys - j);
+        add_row_product(rows, queries - start, s->weights + j * ROW + start,
                         s->dy + start * dv_length, dv_length, dv_width,
                         s->dv + (at + j) * dv_width);
-            add_product(ROWS, queries - start, s->slopes + j * ROW + start, ROW, 1,
-                        s->q + start * d_length, d_length, d_width, s->dk + (at + j) * d_width);
-        })
+        add_row_product(rows, queries - start, s->slopes + j * ROW + start, s->q + start * d_length,
+                        d_length, d_width, s->dk + (at + j) * d_width);
     }
     for (int64_t panel = 0; panel < queries; panel += NR) {
         const int64_t end = MIN(queries, panel + NR);
