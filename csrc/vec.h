@@ -222,7 +222,7 @@ VINLINE vec vload_strided(const real *p, int64_t stride) {
         return vload(p);
     if (stride == 2)
         return vunmix(veven_mixed(vload(p), vload(p + VL)));
-    vec v;
+    vec v = vzero();
     for (int i = 0; i < VL; i++)
         v[i] = p[i * stride];
     return v;
