@@ -1,7 +1,7 @@
 /* gemm_pack.c: packs dense matrices into panels.
  *
  * data (k, count) or (count, k): `count` items of depth k, contiguous along either;
- * packed (ceil(count / width), k, width), width VL or MR: the last panel's missing items are zeros.
+ * packed (ceil(count / width), k, width), any width: the last panel's missing items are zeros.
  */
 #include "gemm.h"
 
@@ -16,9 +16,12 @@ static void pack_copy(int64_t count, int64_t k, int64_t width, const real *data,
         if (width == VL)
             for (int64_t i = 0; i < whole; i += VL)
                 vstore(to + i * k, vload(from + i));
-        else
+        else if (width == MR) /* of constant size: a move or two */
             for (int64_t i = 0; i < whole; i += MR)
                 memcpy(to + i * k, from + i, MR * sizeof *to);
+        else
+            for (int64_t i = 0; i < whole; i += width)
+                memcpy(to + i * k, from + i, (size_t)width * sizeof *to);
         if (whole < count && width == VL)
             vstore(to + whole * k, vload_part(from + whole, count - whole));
         else if (whole < count)
