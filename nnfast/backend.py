@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import numpy as _numpy  # noqa: F401 (from inside the start of _core it would take 20 ms more)
+
 BACKENDS = ("native", "reference")
 _SETTINGS = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}  # a user's own decision stands
 
