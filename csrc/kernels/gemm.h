@@ -49,8 +49,8 @@ typedef struct {
     const real *bias; /* (width) or NULL */
 } gemm_column;
 
-/* What happens to a tile of sums: accumulate on c, scale, add biases, activate; then it is stored, or
- * streamed where rows of c and their columns start at whole vectors. */
+/* What happens to a tile of sums: accumulate on c, scale, add biases, activate; then it is stored,
+ * or streamed where rows of c and their columns start at whole vectors. */
 typedef struct {
     bool accumulate, stream;
     const real *row_scale, *row_bias; /* (m) or NULL */
