@@ -70,3 +70,19 @@ def test_train_between_forward_and_backward_of_inference_is_an_error(backend):
     y = model(np.ones((1, 3), np.float32))
     with pytest.raises(RuntimeError, match=r"train\(\) came in between"):
         model.train().backward(y)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_nested_subclass_keeps_its_own_forward(training, backend):
+    class Doubled(nn.Sequential):
+        def forward(self, x):
+            return super().forward(2 * x)
+
+    class Infers(nn.Tanh):
+        def infer(self, x):
+            raise AssertionError("not a method that a layer has")
+
+    layer = nn.Linear(3, 4, rng=0)
+    model = nn.Sequential(Doubled(layer), Infers()).train(training)
+    x = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
+    np.testing.assert_array_equal(model(x), nn.Tanh()(layer(2 * x)))

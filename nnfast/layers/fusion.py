@@ -65,7 +65,7 @@ def inference_plan(layers: list[Layer]) -> list[Work]:
         elif _take_relu(layer, rest):
             plan.append((partial(layer.forward_fused, activation="relu"), [layer]))
         else:
-            plan.append((getattr(layer, "infer", layer.forward), [layer]))
+            plan.append((layer.forward, [layer]))
     return plan
 
 
