@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from nnfast import functional as F
-from nnfast import init as _init
 from nnfast.layers.parameter import Array
 from nnfast.layers.recurrent import Recurrent
 
@@ -67,24 +63,6 @@ class LSTM(Recurrent):
 
     _gates = 4
     _states = ("h", "c")
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        stateful: bool = False,
-        init: _init.Initializer | str | None = None,
-        bias_init: _init.Initializer | str | None = None,
-        rng: np.random.Generator | int | None = None,
-        dtype: npt.DTypeLike = np.float32,
-    ) -> None:
-        flags = (bias, batch_first, dropout, bidirectional, stateful)
-        super().__init__(input_size, hidden_size, num_layers, *flags, init, bias_init, rng, dtype)
 
     def _run(
         self, x: Array, weights: list[Any], start: list[Any], reverse: bool, keep: bool
