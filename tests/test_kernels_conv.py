@@ -25,6 +25,9 @@ BLOCKS = [
     cases.Conv((3, 9, 13, 10), (17, 9, 5, 5), padding=2),
     cases.Conv((2, 24, 8, 8), (8, 24, 5, 5)),
     cases.Conv((9, 150, 5, 6), (140, 150, 3, 3), padding=1),  # the weights outgrow the cache
+    cases.Conv((1, 9, 40, 81), (11, 9, 3, 3), stride=2, padding=1),  # rows of several vectors,
+    cases.Conv((2, 5, 6, 76), (3, 5, 1, 1), stride=2),  # strided, and pixels that no tap reaches
+    cases.Conv((2, 40, 7, 45), (12, 40, 1, 1)),  # many panels of pixels side by side
 ]
 CASES = cases.CONV + BLOCKS
 

@@ -40,6 +40,16 @@ def test_whole_numbers_are_exact_for_every_transpose(case, dtype):
             np.testing.assert_array_equal(y, expected)
 
 
+def test_result_larger_than_the_cache():
+    """What is written past the cache has the bits of what is not."""
+    case = cases.Gemm(2605, 4096, 5)  # rows of the last tile are fewer
+    a, b, bias = operands(case, np.float32, make=normal)
+    y = native.gemm(a, b, bias=bias, activation="relu")
+    for part in (slice(0, 30), slice(1290, 1310), slice(2600, 2605)):
+        again = native.gemm(a[part], b, bias=bias, activation="relu")
+        np.testing.assert_array_equal(y[part], again)
+
+
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("case", cases.GEMM + BLOCKS, ids=str)
 def test_error_is_bounded(case, dtype):

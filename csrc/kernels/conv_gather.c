@@ -143,11 +143,6 @@ void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t c
         runs[count++] = (run){to, band_offset(g, band, pixel + to)};
     const real *plane = band->data;
     for (int64_t c = 0; c < channels; c++, plane += band->plane) {
-        if (g->in_place) { /* nothing may be read behind the last plane */
-            vstore(packed, vload_or(plane + runs[0].from, pixels, vzero()));
-            packed += VL;
-            continue;
-        }
         for (int64_t t = 0; t < g->taps; t++, packed += VL) {
             const real *const from = plane + band->tap[t];
             for (int64_t i = 0; i < count; i++)

@@ -57,18 +57,43 @@ static void choose_blocks(gathered_product *g) {
     g->block_channels = MAX(1, MIN(g->channels, KC / g->from.taps));
 }
 
+/* row[2 i + odd] = from[i] for `count` reals. Even columns come first, with zeros between them. */
+VINLINE void interleave(int odd, int64_t count, const real *from, int64_t width, real *row) {
+    for (int64_t i = 0; i < count; i += VL) {
+        const int64_t left = MIN(2 * (count - i), width - 2 * i);
+        real *const low = row + 2 * i, *const high = low + VL;
+        vec even = vload_or(from + i, count - i, vzero()), other = vzero();
+        if (odd) {
+            const vec a = vload_or(low, left, vzero());
+            const vec b = left > VL ? vload_or(high, left - VL, vzero()) : vzero();
+            other = even;
+            even = vunmix(veven_mixed(a, b));
+        }
+        vstore_upto(low, vzip_low(even, other), left);
+        if (left > VL)
+            vstore_upto(high, vzip_high(even, other), left - VL);
+    }
+}
+
 /* Writes rows x pixels sums of a strided grid where they belong in one image's result planes. */
 static void scatter(const gathered_product *g, const real *sums, int64_t sums_stride, int64_t rows,
                     int64_t pixel, int64_t pixels, real *result) {
+    const int64_t width = g->result_width, first = g->offset % width;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t p = 0, length; p < pixels; p += length) {
             const int64_t i = (pixel + p) / g->grid_w, j = (pixel + p) % g->grid_w;
             const real *const from = sums + r * sums_stride + p;
-            real *const to =
-                result + r * g->plane + g->offset + i * g->step_h * g->result_width + j * g->step_w;
+            real *const row = result + r * g->plane + (g->offset / width + i * g->step_h) * width;
+            const int64_t col = j * g->step_w;
             length = MIN(pixels - p, g->grid_w - j);
-            for (int64_t k = 0; k < length; k++)
-                to[k * g->step_w] = from[k];
+            const bool pairs = g->step_w == 2 && length >= VL;
+            if (pairs && first == 0)
+                interleave(0, length, from, width - col, row + col);
+            else if (pairs)
+                interleave(1, length, from, width - col, row + col);
+            else
+                for (int64_t k = 0; k < length; k++)
+                    row[first + col + k * g->step_w] = from[k];
         }
 }
 
@@ -99,8 +124,13 @@ static void pack_images(const gathered_product *g, const block *b, int64_t c, in
     const int64_t source_plane = g->from.height * g->from.width;
     for (int64_t i = 0; i < b->images; i++) {
         const int64_t plane = ((b->image + i) * g->groups + b->group) * g->channels + c;
-        FN(conv_band_fill)(&g->from, g->source + plane * source_plane, channels, b->pixel,
-                           b->pixels, band);
+        const real *const source = g->source + plane * source_plane;
+        if (g->from.in_place) {
+            FN(gemm_pack)(b->pixels, channels, VL, source + b->pixel, 1, source_plane, packed);
+            packed += b->image_vectors * channels * VL;
+            continue;
+        }
+        FN(conv_band_fill)(&g->from, source, channels, b->pixel, b->pixels, band);
         for (int64_t p = 0; p < b->pixels; p += VL) {
             FN(conv_pack_pixels)(&g->from, band, channels, b->pixel + p, MIN(VL, b->pixels - p),
                                  packed);
@@ -263,12 +293,27 @@ static int64_t phase_taps(const nnf_conv *d, int64_t a, int64_t b, int64_t *tap_
     return taps;
 }
 
+static bool every_phase_has_taps(const nnf_conv *d, int64_t *table) {
+    const int64_t taps = d->kh * d->kw;
+    for (int64_t a = 0; a < MIN(d->stride_h, d->h); a++)
+        for (int64_t b = 0; b < MIN(d->stride_w, d->w); b++)
+            if (phase_taps(d, a, b, table, table + taps, table + 2 * taps) == 0)
+                return false;
+    return true;
+}
+
+static void clear(int64_t n, real *x) {
+    PARALLEL_RANGE(begin, end, n, 0.1, memset(x + begin, 0, (size_t)(end - begin) * sizeof *x));
+}
+
 int FN(conv_gemm_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx) {
     const int64_t taps = d->kh * d->kw, channels = d->c / d->groups, rows = d->k / d->groups;
     int64_t *const table = nnf_alloc((size_t)taps * 3 * sizeof(int64_t));
     if (!table)
         return NNF_NO_MEMORY;
     int status = NNF_OK;
+    if (!every_phase_has_taps(d, table))
+        clear(d->n * d->c * d->h * d->w, dx);
     for (int64_t a = 0; a < MIN(d->stride_h, d->h); a++)
         for (int64_t b = 0; b < MIN(d->stride_w, d->w) && status == NNF_OK; b++) {
             gathered_product g = {
@@ -294,15 +339,10 @@ int FN(conv_gemm_backward_input)(const nnf_conv *d, const real *dy, const real *
                 .grid_w = ceil_div(d->w - b, d->stride_w),
             };
             g.from.taps = phase_taps(d, a, b, table, table + taps, table + 2 * taps);
-            FN(conv_gather_bounds)(&g.from);
-            if (g.from.taps > 0) {
-                status = run_turned(&g, weight, taps, table + 2 * taps);
+            if (g.from.taps == 0) /* no tap reaches these pixels */
                 continue;
-            }
-            for (int64_t plane = 0; plane < d->n * d->c; plane++) /* no tap reaches these pixels */
-                for (int64_t i = a; i < d->h; i += d->stride_h)
-                    for (int64_t j = b; j < d->w; j += d->stride_w)
-                        dx[(plane * d->h + i) * d->w + j] = 0;
+            FN(conv_gather_bounds)(&g.from);
+            status = run_turned(&g, weight, taps, table + 2 * taps);
         }
     nnf_free(table);
     return status;

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "activate.h"
+#include "elementwise.h"
 
 /* What is packed at once: bounds the scratch to DEPTH (ROWS + COLS) reals. */
 enum { DEPTH = 4 * KC, ROWS = 48 * MC, COLS = 16 * NC };
@@ -28,6 +29,7 @@ typedef struct {
     int64_t a_row, a_depth, b_col, b_depth; /* strides, one of each pair is 1 */
     const real *col_bias;
     nnf_activation act;
+    bool stream; /* y past the cache */
     real *y;
 } product;
 
@@ -104,7 +106,8 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
             .parts = 1,
             .part = &stretch,
         };
-        const gemm_finish f = {.accumulate = s->p + p > 0, .act = last ? g->act : NNF_LINEAR};
+        const gemm_finish f = {
+            .accumulate = s->p + p > 0, .stream = g->stream, .act = last ? g->act : NNF_LINEAR};
         const gemm_right packed = {s->b ? s->b + j * s->k + p * VL : scratch,
                                    s->b ? s->k * VL : k * VL, VL};
         int64_t done = 0;
@@ -250,6 +253,7 @@ int FN(gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, 
         .b_depth = transpose_b ? 1 : n,
         .col_bias = bias,
         .act = activation_in_registers(act),
+        .stream = k <= KC && n % VL == 0 && streams(m * n, 0, y),
         .y = y,
     };
     const int status = run_product(&g);
