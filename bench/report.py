@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import svg
+from bench import svg, worker
 from bench.kept import Kept
 from bench.summary import NEAR, Line, geometric_mean, lines
 from bench.table import duration, megabytes
@@ -27,8 +27,9 @@ HOW = f"""\
 ## How it was measured
 
 Each setting of each library runs in a process of its own. The processes take turns, A B A B …, so
-that a busy machine slows all of them alike; a time is the median of all calls. **Ratios are more
-reliable than times**, but they change too where a machine is shared: the *spread* is from the
+that a busy machine slows all of them alike. A turn is a call that is not timed, to fill the caches
+again, and then {worker.LEAST_CALLS} calls or more; a time is the median of all calls. **Ratios are
+more reliable than times**, but they change too where a machine is shared: the *spread* is from the
 quartiles nearest to each other to those farthest apart, and a longer measurement (`--repeat`)
 narrows it. A ratio is the time of the *best other*, the fastest setting of all other libraries,
 over ours: above 1 we are faster. For PyTorch the settings are eager or channels last, with malloc
