@@ -23,6 +23,34 @@ VINLINE void sum_tile(int rows, int vectors, const gemm_left *a, int64_t offset,
     }
 }
 
+/* A tile of one vector with numbers in its first half only. */
+#ifdef NNF_HALVES
+VINLINE void sum_half_tile(int rows, const gemm_left *a, int64_t offset, const real *b,
+                           const gemm_right *right, tile *t) {
+    hvec sum[MR];
+    NNF_EACH (i, rows)
+        sum[i] = (hvec){0};
+    for (int64_t s = 0; s < a->parts; s++) {
+        const gemm_part part = a->part[s];
+        if (a->row == 1)
+            accumulate_half(rows, part.k, part.a + offset, 1, a->depth, b, right->depth, sum);
+        else
+            accumulate_half(rows, part.k, part.a + offset, a->row, 1, b, right->depth, sum);
+        b += part.k * right->depth;
+    }
+    NNF_EACH (i, rows)
+        t->sum[i][0] = vfrom_half(sum[i]);
+}
+#define SUM_HALF_TILE(...) sum_half_tile(__VA_ARGS__)
+static bool is_half(const gemm_column *out) { return out->width <= VL / 2; }
+#else
+#define SUM_HALF_TILE(...) (void)0
+static bool is_half(const gemm_column *out) {
+    (void)out;
+    return false;
+}
+#endif
+
 VINLINE vec finish_vector(vec x, const gemm_finish *f, int64_t row, const real *bias, const real *c,
                           int64_t width) {
     if (f->accumulate)
@@ -60,6 +88,8 @@ static void edge_tile(int64_t rows, int64_t vectors, const gemm_left *a, int64_t
     tile t;
     if (vectors == NV)
         NNF_ROWS(rows, sum_tile(ROWS, NV, a, offset, b, right, &t))
+    else if (is_half(out))
+        NNF_ROWS(rows, SUM_HALF_TILE(ROWS, a, offset, b, right, &t))
     else
         NNF_ROWS(rows, sum_tile(ROWS, 1, a, offset, b, right, &t))
     for (int i = 0; i < rows; i++)
@@ -91,8 +121,10 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
     const int64_t height = tile_rows(m, a);
     for (int64_t block = 0; block < m; block += MC) {
         const int64_t end = MIN(m, block + MC);
-        for (int64_t q = 0; q < vectors; q += NV) {
-            const int64_t n = MIN(NV, vectors - q);
+        for (int64_t q = 0, n; q < vectors; q += n) {
+            n = MIN(NV, vectors - q);
+            if (n == NV && is_half(out + q + 1)) /* by itself, at half the cost */
+                n = 1;
             bool whole = n == NV;
             for (int64_t v = 0; v < n; v++)
                 whole &= out[q + v].width == VL;

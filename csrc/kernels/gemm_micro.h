@@ -39,6 +39,18 @@ VINLINE void accumulate(int rows, int vectors, int64_t k, const real *restrict a
     }
 }
 
+#ifdef NNF_HALVES
+/* The same for the first half of one vector. */
+VINLINE void accumulate_half(int rows, int64_t k, const real *restrict a, int64_t a_row,
+                             int64_t a_depth, const real *restrict b, int64_t b_depth, hvec *sum) {
+    for (int64_t p = 0; p < k; p++) {
+        const hvec column = vload_half(b + p * b_depth);
+        NNF_EACH (i, rows)
+            sum[i] = a[i * a_row + p * a_depth] * column + sum[i];
+    }
+}
+#endif
+
 /* The product of `rows` x k and k x NR. */
 VINLINE void multiply(int rows, int64_t k, const real *restrict a, int64_t a_row, int64_t a_depth,
                       const real *restrict b, int64_t b_depth, tile *t) {
