@@ -53,7 +53,12 @@ class Kept:
             if {result.row for result in kept.results} - {row.name for row in rows}:
                 raise SystemExit(f"{file}: has rows with another {', '.join(different)}; remove it")
             kept = cls(file)
-        kept.machine = machine
+        shortest = {
+            key: min(machine[key], kept.machine.get(key, machine[key]))
+            for key in HOW_LONG
+            if key in machine
+        }
+        kept.machine = {**machine, **shortest}
         return kept
 
     @property

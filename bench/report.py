@@ -93,7 +93,8 @@ def about(kept: Kept) -> str:
         f"- **versions**: {', '.join(versions)}, Python {machine['python']}",
         f"- **date**: {kept.date}",
         f"- **setting**: {machine['dtype']} where the row does not say otherwise, "
-        f"{machine['threads']} threads, {machine['rounds']} turns of {machine['seconds']} s",
+        f"{machine['threads']} threads, at least {machine['rounds']} turns of "
+        f"{machine['seconds']} s",
     ]
     peaks = "not measured, as there was no C compiler; so no row knows its share of them"
     if kept.peaks:
