@@ -61,9 +61,8 @@ VINLINE vec vset1(real x) { return x - (vec){0}; }
 VINLINE ivec viset1(ireal x) { return x - (ivec){0}; }
 VINLINE vec vzero(void) { return (vec){0}; }
 
-/* Half a vector, where that is half the work: CPUs that take 512 bits in two turns. */
-#if VBYTES == 64
-#define NNF_HALVES 1
+/* Half a vector: half the work on CPUs that take 512 bits in two turns. */
+enum { HALVES_PAY = VBYTES == 64 };
 typedef real hvec __attribute__((vector_size(VBYTES / 2)));
 VINLINE hvec vload_half(const real *p) {
     typedef real mem __attribute__((vector_size(VBYTES / 2), aligned(sizeof(real))));
@@ -75,7 +74,6 @@ VINLINE vec vfrom_half(hvec low) {
     memcpy(&v, &low, sizeof low);
     return v;
 }
-#endif
 
 /* All bits set in the first n <= VL lanes. */
 VINLINE ivec vfirst(int64_t n) {

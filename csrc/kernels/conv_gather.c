@@ -36,13 +36,13 @@ bool FN(conv_band_alloc)(const conv_gather *g, int64_t channels, int64_t pixels,
     const int64_t size = channels * band_rows(g, grid_rows) * g->stride_w * band_segment(g);
     band->tap = nnf_alloc((size_t)g->taps * sizeof *band->tap);
     /* Packing reads up to VL blocks of VL too much. */
-    band->own = g->in_place ? NULL : alloc_reals(size + VL * VL);
-    return band->tap && (band->own || g->in_place);
+    band->data = g->in_place ? NULL : alloc_reals(size + VL * VL);
+    return band->tap && (band->data || g->in_place);
 }
 
 void FN(conv_band_free)(conv_band *band) {
     nnf_free(band->tap);
-    nnf_free(band->own);
+    nnf_free(band->data);
 }
 
 /* Whether a tap falls on columns of this phase. */
@@ -77,7 +77,7 @@ VINLINE void fill_phase(const conv_gather *g, int64_t stride, int64_t phase, con
     const int64_t segment = band->segment, cols = stride * segment;
     const int64_t begin = MIN(segment, left < 0 ? ceil_div(-left, stride) : 0);
     const int64_t end = MAX(begin, MIN(segment, ceil_div(MAX(0, g->width - left), stride)));
-    real *to = band->own + phase * segment;
+    real *to = band->data + phase * segment;
     const real *from = source + top * g->width + left + begin * stride;
     for (int64_t c = 0; c < channels; c++, from += g->height * g->width, to += band->plane)
         for (int64_t r = 0; r < band->rows; r++) {
@@ -117,9 +117,7 @@ void FN(conv_band_fill)(const conv_gather *g, const real *source, int64_t channe
         band->tap[t] =
             (down * g->stride_w + right % g->stride_w) * band->segment + right / g->stride_w;
     }
-    band->data = g->in_place ? source : band->own;
-    if (!g->in_place)
-        fill_rows(g, source, channels, band);
+    fill_rows(g, source, channels, band);
 }
 
 /* Where pixel `pixel` of the grid lies in a band's plane, for the tap (min_h, min_w). */

@@ -19,16 +19,15 @@ typedef struct {
     int64_t taps;
     const int64_t *tap_h, *tap_w;       /* (taps) */
     int64_t min_h, max_h, min_w, max_w; /* of the taps */
-    bool in_place;                      /* the source is its own band */
+    bool in_place;                      /* the source is its own matrix */
 } conv_gather;
 
 /* The rows of the source that some pixels see: data (channels, rows, stride_w, segment). */
 typedef struct {
     int64_t first_row; /* grid row of its first pixel */
     int64_t rows, segment, plane;
-    const real *data;
+    real *data;
     int64_t *tap; /* (taps): where in a plane each tap finds the first pixel */
-    real *own;
 } conv_band;
 
 /* Fills in the tap bounds. A source in place becomes one row of pixels. */
@@ -38,7 +37,7 @@ void FN(conv_gather_bounds)(conv_gather *g);
 bool FN(conv_band_alloc)(const conv_gather *g, int64_t channels, int64_t pixels, conv_band *band);
 void FN(conv_band_free)(conv_band *band);
 
-/* Points band->data at what pixels [pixel, pixel + pixels) see of `channels` planes of source. */
+/* Copies what pixels [pixel, pixel + pixels) see of `channels` planes of a source not in place. */
 void FN(conv_band_fill)(const conv_gather *g, const real *source, int64_t channels, int64_t pixel,
                         int64_t pixels, conv_band *band);
 

@@ -24,7 +24,6 @@ VINLINE void sum_tile(int rows, int vectors, const gemm_left *a, int64_t offset,
 }
 
 /* A tile of one vector with numbers in its first half only. */
-#ifdef NNF_HALVES
 VINLINE void sum_half_tile(int rows, const gemm_left *a, int64_t offset, const real *b,
                            const gemm_right *right, tile *t) {
     hvec sum[MR];
@@ -41,15 +40,7 @@ VINLINE void sum_half_tile(int rows, const gemm_left *a, int64_t offset, const r
     NNF_EACH (i, rows)
         t->sum[i][0] = vfrom_half(sum[i]);
 }
-#define SUM_HALF_TILE(...) sum_half_tile(__VA_ARGS__)
-static bool is_half(const gemm_column *out) { return out->width <= VL / 2; }
-#else
-#define SUM_HALF_TILE(...) (void)0
-static bool is_half(const gemm_column *out) {
-    (void)out;
-    return false;
-}
-#endif
+static bool is_half(const gemm_column *out) { return HALVES_PAY && out->width <= VL / 2; }
 
 VINLINE vec finish_vector(vec x, const gemm_finish *f, int64_t row, const real *bias, const real *c,
                           int64_t width) {
@@ -89,7 +80,7 @@ static void edge_tile(int64_t rows, int64_t vectors, const gemm_left *a, int64_t
     if (vectors == NV)
         NNF_ROWS(rows, sum_tile(ROWS, NV, a, offset, b, right, &t))
     else if (is_half(out))
-        NNF_ROWS(rows, SUM_HALF_TILE(ROWS, a, offset, b, right, &t))
+        NNF_ROWS(rows, sum_half_tile(ROWS, a, offset, b, right, &t))
     else
         NNF_ROWS(rows, sum_tile(ROWS, 1, a, offset, b, right, &t))
     for (int i = 0; i < rows; i++)

@@ -39,7 +39,6 @@ VINLINE void accumulate(int rows, int vectors, int64_t k, const real *restrict a
     }
 }
 
-#ifdef NNF_HALVES
 /* The same for the first half of one vector. */
 VINLINE void accumulate_half(int rows, int64_t k, const real *restrict a, int64_t a_row,
                              int64_t a_depth, const real *restrict b, int64_t b_depth, hvec *sum) {
@@ -49,7 +48,6 @@ VINLINE void accumulate_half(int rows, int64_t k, const real *restrict a, int64_
             sum[i] = a[i * a_row + p * a_depth] * column + sum[i];
     }
 }
-#endif
 
 /* The product of `rows` x k and k x NR. */
 VINLINE void multiply(int rows, int64_t k, const real *restrict a, int64_t a_row, int64_t a_depth,
