@@ -308,12 +308,12 @@ VINLINE vec vmax_lanes(vec v) {
 /* Transposes VL vectors in place: log2(VL) rounds of interleaving row i with row i + VL / 2. */
 VINLINE void vtranspose(vec v[VL]) {
     vec t[VL];
-    for (int round = 1; round < VL; round *= 2) {
-        for (int i = 0; i < VL / 2; i++) {
+    _Pragma("GCC unroll 4") for (int round = 1; round < VL; round *= 2) {
+        NNF_EACH (i, VL / 2) {
             t[2 * i] = vzip_low(v[i], v[i + VL / 2]);
             t[2 * i + 1] = vzip_high(v[i], v[i + VL / 2]);
         }
-        for (int i = 0; i < VL; i++)
+        NNF_EACH (i, VL)
             v[i] = t[i];
     }
 }

@@ -22,6 +22,32 @@ void FN(conv_gather_bounds)(conv_gather *g) {
     }
 }
 
+bool FN(conv_gather_windows)(const nnf_conv *d, conv_gather *g) {
+    const int64_t taps = d->kh * d->kw;
+    int64_t *const table = nnf_alloc((size_t)taps * 2 * sizeof *table);
+    if (!table)
+        return false;
+    for (int64_t t = 0; t < taps; t++) {
+        table[t] = t / d->kw * d->dilation_h - d->pad_h;
+        table[taps + t] = t % d->kw * d->dilation_w - d->pad_w;
+    }
+    *g = (conv_gather){
+        .height = d->h,
+        .width = d->w,
+        .grid_h = d->oh,
+        .grid_w = d->ow,
+        .stride_h = d->stride_h,
+        .stride_w = d->stride_w,
+        .taps = taps,
+        .tap_h = table,
+        .tap_w = table + taps,
+    };
+    FN(conv_gather_bounds)(g);
+    return true;
+}
+
+void FN(conv_gather_free_windows)(conv_gather *g) { nnf_free((void *)g->tap_h); }
+
 static int64_t band_rows(const conv_gather *g, int64_t grid_rows) {
     return (grid_rows - 1) * g->stride_h + g->max_h - g->min_h + 1;
 }

@@ -33,6 +33,11 @@ typedef struct {
 /* Fills in the tap bounds. A source in place becomes one row of pixels. */
 void FN(conv_gather_bounds)(conv_gather *g);
 
+/* The windows of d, seen from its results: source (c, h, w), grid (oh, ow), tap_h and tap_w in
+ * memory that free_windows gives back; false if there is none. */
+bool FN(conv_gather_windows)(const nnf_conv *d, conv_gather *g);
+void FN(conv_gather_free_windows)(conv_gather *g);
+
 /* Memory of a band for up to `channels` and `pixels` consecutive pixels; false if there is none. */
 bool FN(conv_band_alloc)(const conv_gather *g, int64_t channels, int64_t pixels, conv_band *band);
 void FN(conv_band_free)(conv_band *band);

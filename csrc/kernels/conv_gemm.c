@@ -238,24 +238,7 @@ static int run_turned(gathered_product *g, const real *weight, int64_t taps,
 int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight,
                           const conv_finish *f, real *y) {
     const int64_t taps = d->kh * d->kw, channels = d->c / d->groups, rows = d->k / d->groups;
-    int64_t *const tap_h = nnf_alloc((size_t)taps * 2 * sizeof(int64_t)), *const tap_w =
-                                                                              tap_h + taps;
-    if (!tap_h)
-        return NNF_NO_MEMORY;
-    for (int64_t t = 0; t < taps; t++) {
-        tap_h[t] = t / d->kw * d->dilation_h - d->pad_h;
-        tap_w[t] = t % d->kw * d->dilation_w - d->pad_w;
-    }
     gathered_product g = {
-        .from = {.height = d->h,
-                 .width = d->w,
-                 .grid_h = d->oh,
-                 .grid_w = d->ow,
-                 .stride_h = d->stride_h,
-                 .stride_w = d->stride_w,
-                 .taps = taps,
-                 .tap_h = tap_h,
-                 .tap_w = tap_w},
         .images = d->n,
         .groups = d->groups,
         .rows = rows,
@@ -271,9 +254,10 @@ int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight,
         .left = weight,
         .left_group = rows * channels * taps,
     };
-    FN(conv_gather_bounds)(&g.from);
+    if (!FN(conv_gather_windows)(d, &g.from))
+        return NNF_NO_MEMORY;
     const int status = run_gathered(&g);
-    nnf_free(tap_h);
+    FN(conv_gather_free_windows)(&g.from);
     return status;
 }
 

@@ -167,24 +167,8 @@ static void add_parts(const weight_gradient *g, int64_t group, int64_t row, real
 int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias) {
     const int64_t taps = d->kh * d->kw, channels = d->c / d->groups;
-    int64_t *const table = nnf_alloc((size_t)taps * 2 * sizeof(int64_t));
-    if (!table)
-        return NNF_NO_MEMORY;
-    for (int64_t t = 0; t < taps; t++) {
-        table[t] = t / d->kw * d->dilation_h - d->pad_h;
-        table[taps + t] = t % d->kw * d->dilation_w - d->pad_w;
-    }
     weight_gradient g = {
         .d = d,
-        .from = {.height = d->h,
-                 .width = d->w,
-                 .grid_h = d->oh,
-                 .grid_w = d->ow,
-                 .stride_h = d->stride_h,
-                 .stride_w = d->stride_w,
-                 .taps = taps,
-                 .tap_h = table,
-                 .tap_w = table + taps},
         .dy = dy,
         .x = x,
         .rows = d->k / d->groups,
@@ -192,7 +176,8 @@ int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real 
         .entries = channels * taps,
         .block_channels = MAX(1, MIN(channels, ENTRIES / taps)),
     };
-    FN(conv_gather_bounds)(&g.from);
+    if (!FN(conv_gather_windows)(d, &g.from))
+        return NNF_NO_MEMORY;
     g.row_tasks = ceil_div(g.rows, NC);
     g.channel_tasks = ceil_div(channels, g.block_channels);
     const int64_t tiles = g.row_tasks * g.channel_tasks * d->groups;
@@ -217,6 +202,6 @@ int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real 
     }
     nnf_free(g.sums);
     nnf_free(g.bias_sums);
-    nnf_free(table);
+    FN(conv_gather_free_windows)(&g.from);
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }

@@ -1,234 +1,170 @@
-/* im2col.c: images to the matrix of their windows and back:
- * x (n, c, h, w) and col (n * oh * ow, c * kh * kw), a window per row.
+/* im2col.c: images to the matrix of their windows, one a row:
+ * x (n, c, h, w), col (n * oh * ow, c * kh * kw).
  *
- * A task owns a band of what it writes. Channels go in small blocks: what they touch of one row of
- * the image stays in the first-level cache while the windows pass over it. */
-#include "real.h"
+ * A task copies the rows that some windows see to a band (conv_gather.h), where what an entry takes
+ * from neighbouring windows lies side by side: vectors of windows, one for each entry, are
+ * transposed in registers. At stride 1 a vector may run over the end of a row into the next; the
+ * windows between the rows, which do not exist, are not written. Wide kernels, and images of few
+ * windows, are copied window by window.
+ */
+#include <stdatomic.h>
 
-enum { CHANNEL_BLOCK = 8 };
+#include "conv_gather.h"
+#include "elementwise.h"
 
-/* im2col: the taps [first, last) of a window that lie inside an axis of `size`. */
-static void taps_inside(int64_t start, int64_t step, int64_t count, int64_t size, int64_t *first,
-                        int64_t *last) {
-    *first = start < 0 ? MIN(count, ceil_div(-start, step)) : 0;
-    *last = start < size ? MIN(count, ceil_div(size - start, step)) : 0;
-    *last = MAX(*last, *first);
+typedef struct {
+    conv_gather from;
+    int64_t c, kw;
+    int64_t width; /* windows of a row */
+    int64_t step;  /* from one to the next in the band */
+    int64_t line;  /* places of a row, with those of windows that do not exist */
+    int64_t block; /* windows of a task; whole rows unless the image is read in place */
+    bool by_window, stream;
+} unfolding;
+
+/* What a task works with: where an entry finds the value of the first window, and where a place
+ * puts its window; NULL if it does not exist. */
+typedef struct {
+    conv_band band;
+    const real **entries; /* (c * taps) */
+    real **rows;          /* (places) */
+} scratch;
+
+static bool alloc_scratch(const unfolding *u, int64_t pixels, int64_t places, scratch *s) {
+    const bool has_band = FN(conv_band_alloc)(&u->from, u->c, pixels, &s->band);
+    s->entries = nnf_alloc((size_t)(u->c * u->from.taps) * sizeof *s->entries);
+    s->rows = nnf_alloc((size_t)(places + VL) * sizeof *s->rows);
+    return has_band && s->entries && s->rows;
 }
 
-/* Copies kw taps. With `wide` also what follows them, up to a power of two: one move instead of
- * several; the next row of taps is written over it. */
-VINLINE void copy_taps(real *to, const real *from, int64_t kw, bool wide) {
-    const int64_t count = !wide ? kw : kw == 3 ? 4 : kw <= 8 && kw > 4 ? 8 : kw;
-    memcpy(to, from, (size_t)count * sizeof(real));
+static void free_scratch(scratch *s) {
+    FN(conv_band_free)(&s->band);
+    nnf_free(s->entries);
+    nnf_free(s->rows);
 }
 
-/* Windows [begin, end) of an output row that lie inside the image from left to right, channels
- * c0 .. c1; tap rows [top, bottom) lie inside it, the others are zero. */
-VINLINE void unfold_inside(const nnf_conv *d, int64_t begin, int64_t end, int64_t c0, int64_t c1,
-                           int64_t top, int64_t bottom, const real *x, real *col, int64_t kh,
-                           int64_t kw) {
-    const int64_t plane = d->h * d->w, pitch = d->dilation_h * d->w, stride = d->stride_w;
-    const int64_t taps = kh * kw, row = d->c * taps;
-    const bool whole = bottom - top == kh;
-    x += c0 * plane;
-    for (int64_t ow = begin; ow < end; ow++) {
-        const real *from = x + ow * stride;
-        real *to = col + ow * row + c0 * taps;
-        for (int64_t c = c0; c < c1; c++, from += plane, to += taps) {
-            if (whole && c < c1 - 1) { /* another window follows: room to be wide */
-                for (int64_t i = 0; i < kh; i++)
-                    copy_taps(to + i * kw, from + i * pitch, kw, true);
-                continue;
-            }
-            if (!whole)
-                memset(to, 0, (size_t)taps * sizeof(real));
-            for (int64_t i = top; i < bottom; i++)
-                copy_taps(to + i * kw, from + i * pitch, kw, false);
-        }
-    }
-}
-
-/* Window ow, any taps of which may lie outside or apart. */
-static void unfold_window(const nnf_conv *d, int64_t ow, int64_t c0, int64_t c1, int64_t top,
-                          int64_t bottom, const real *x, real *col) {
-    const int64_t kh = d->kh, kw = d->kw, plane = d->h * d->w;
-    const int64_t pitch = d->dilation_h * d->w, step = d->dilation_w;
-    int64_t left, right;
-    taps_inside(ow * d->stride_w - d->pad_w, step, kw, d->w, &left, &right);
-    x += c0 * plane + ow * d->stride_w;
-    col += (ow * d->c + c0) * kh * kw;
-    for (int64_t c = c0; c < c1; c++, x += plane)
-        for (int64_t i = 0; i < kh; i++, col += kw) {
-            const bool inside = i >= top && i < bottom;
-            for (int64_t j = 0; j < kw; j++)
-                col[j] = inside && j >= left && j < right ? x[i * pitch + j * step] : 0;
-        }
-}
-
-/* Output row oh of image x (c, h, w) to col (ow, c * kh * kw). */
-static void unfold_row(const nnf_conv *d, int64_t oh, const real *x, real *col) {
-    const int64_t ih = oh * d->stride_h - d->pad_h;
-    const int64_t room = d->w + d->pad_w - d->kw; /* the last column a whole window starts at */
-    const bool simple = d->dilation_w == 1 && room >= 0;
-    const int64_t lo = MIN(ceil_div(d->pad_w, d->stride_w), d->ow);
-    const int64_t hi = simple ? MAX(lo, MIN(room / d->stride_w + 1, d->ow)) : lo;
-    int64_t top, bottom;
-    taps_inside(ih, d->dilation_h, d->kh, d->h, &top, &bottom);
-    x += ih * d->w - d->pad_w;
-    for (int64_t c0 = 0; c0 < d->c; c0 += CHANNEL_BLOCK) {
-        const int64_t c1 = MIN(c0 + CHANNEL_BLOCK, d->c);
-        for (int64_t ow = 0; ow < lo; ow++)
-            unfold_window(d, ow, c0, c1, top, bottom, x, col);
-#define INSIDE(kh, kw) unfold_inside(d, lo, hi, c0, c1, top, bottom, x, col, kh, kw)
-        if (d->kh == 3 && d->kw == 3)
-            INSIDE(3, 3);
-        else if (d->kw == 3)
-            INSIDE(d->kh, 3);
-        else if (d->kw == 5)
-            INSIDE(d->kh, 5);
+/* A vector of windows. The last vector of columns overlaps its neighbour. */
+VINLINE void transpose(const real *const *entries, int64_t at, int64_t windows, int64_t columns,
+                       real *const *rows, bool stream) {
+    for (int64_t j = 0; j < columns; j += VL) {
+        const int64_t first = MIN(j, MAX(columns - VL, 0)), count = MIN(VL, columns - first);
+        vec block[VL];
+        if (windows == VL && count == VL)
+            NNF_EACH (k, VL)
+                block[k] = vload(entries[first + k] + at);
         else
-            INSIDE(d->kh, d->kw);
-#undef INSIDE
-        for (int64_t ow = hi; ow < d->ow; ow++)
-            unfold_window(d, ow, c0, c1, top, bottom, x, col);
+            for (int64_t k = 0; k < VL; k++)
+                block[k] =
+                    k < count ? vload_or(entries[first + k] + at, windows, vzero()) : vzero();
+        vtranspose(block);
+        if (count == VL) {
+            NNF_EACH (k, VL)
+                if (rows[k])
+                    vput(rows[k] + first, block[k], stream);
+        } else
+            for (int64_t k = 0; k < windows; k++)
+                if (rows[k])
+                    vstore_part(rows[k] + first, block[k], count);
     }
 }
 
-/* Kernels of one pixel make col (pixels, c) the transpose of an image (c, pixels): `to` (rows,
- * columns) from `from` (columns, rows). */
-static void transpose(int64_t rows, int64_t columns, const real *from, int64_t from_pitch, real *to,
-                      int64_t to_pitch) {
-    int64_t i = 0;
-    for (; columns >= VL && i + VL <= rows; i += VL)
-        for (int64_t j = 0; j < columns; j += VL) {
-            const int64_t first = MIN(j, columns - VL); /* the last block overlaps its neighbour */
-            vec block[VL];
-            for (int k = 0; k < VL; k++)
-                block[k] = vload(from + (first + k) * from_pitch + i);
-            vtranspose(block);
-            for (int k = 0; k < VL; k++)
-                vstore(to + (i + k) * to_pitch + first, block[k]);
-        }
-    for (; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            to[i * to_pitch + j] = from[j * from_pitch + i];
+static void transpose_windows(const unfolding *u, const scratch *s, int64_t rows, int64_t width,
+                              int64_t row_pitch, real *col) {
+    const int64_t columns = u->c * u->from.taps, places = (rows - 1) * u->line + width;
+    real **row = s->rows;
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < width; j++, col += columns)
+            *row++ = col;
+        for (int64_t j = width; j < (i < rows - 1 ? u->line : width + VL); j++)
+            *row++ = NULL;
+    }
+    for (int64_t p = 0; p < places; p += VL) {
+        const int64_t at = p / u->line * row_pitch + p % u->line, left = MIN(VL, places - p);
+        if (u->stream)
+            transpose(s->entries, at, left, columns, s->rows + p, true);
+        else
+            transpose(s->entries, at, left, columns, s->rows + p, false);
+    }
+    if (u->stream)
+        vstream_end();
 }
 
-static bool is_transpose(const nnf_conv *d) {
-    return d->kh == 1 && d->kw == 1 && d->stride_h == 1 && d->stride_w == 1 && d->pad_h == 0 &&
-           d->pad_w == 0;
+/* Rows of kw taps, all but the last with what follows them, in one move: the next is written over
+ * it. */
+VINLINE void copy_window(int64_t columns, const real *const *entries, int64_t at, int64_t kw,
+                         real *to) {
+    const int64_t wide = kw > 4 && kw <= 8 ? 8 : kw;
+    int64_t e = 0;
+    for (; e + kw < columns; e += kw)
+        memcpy(to + e, entries[e] + at, (size_t)wide * sizeof *to);
+    memcpy(to + e, entries[e] + at, (size_t)kw * sizeof *to);
+}
+
+static void copy_windows(const unfolding *u, const scratch *s, int64_t rows, int64_t row_pitch,
+                         real *col) {
+    const int64_t columns = u->c * u->from.taps;
+    for (int64_t i = 0; columns > 0 && i < rows; i++)
+        for (int64_t j = 0; j < u->width; j++, col += columns) {
+            const int64_t at = i * row_pitch + j * u->step;
+            if (u->kw == 5)
+                copy_window(columns, s->entries, at, 5, col);
+            else if (u->kw == 7)
+                copy_window(columns, s->entries, at, 7, col);
+            else
+                copy_window(columns, s->entries, at, u->kw, col);
+        }
+}
+
+/* Windows [first, first + count) of image x (c, height, width) to col (windows, c * taps). */
+static bool unfold(const unfolding *u, int64_t first, int64_t count, const real *x, real *col) {
+    const conv_gather *const g = &u->from;
+    const int64_t rows = g->in_place ? 1 : count / u->width, pixels = rows * g->grid_w;
+    scratch s;
+    const bool ready = alloc_scratch(u, pixels, g->in_place ? count : rows * u->line, &s);
+    if (ready && g->in_place) {
+        for (int64_t c = 0; c < u->c; c++)
+            s.entries[c] = x + c * g->height * g->width + first;
+        transpose_windows(u, &s, 1, count, 0, col);
+    } else if (ready) {
+        FN(conv_band_fill)(g, x, u->c, first / u->width * g->grid_w, pixels, &s.band);
+        for (int64_t c = 0; c < u->c; c++)
+            for (int64_t t = 0; t < g->taps; t++)
+                s.entries[c * g->taps + t] = s.band.data + c * s.band.plane + s.band.tap[t];
+        const int64_t row_pitch = g->stride_h * g->stride_w * s.band.segment;
+        if (u->by_window)
+            copy_windows(u, &s, rows, row_pitch, col);
+        else
+            transpose_windows(u, &s, rows, u->width, row_pitch, col);
+    }
+    free_scratch(&s);
+    return ready;
 }
 
 int FN(im2col)(const nnf_conv *d, const real *x, real *col) {
-    const int64_t rows = d->n * d->oh, row = d->ow * d->c * d->kh * d->kw, plane = d->h * d->w;
-    const int64_t image = d->c * plane;
-    PARALLEL_FOR(i, rows, 0.5 * (double)rows * (double)row, {
-        const real *from = x + i / d->oh * image;
-        if (is_transpose(d))
-            transpose(d->w, d->c, from + i % d->oh * d->w, plane, col + i * row, d->c);
-        else
-            unfold_row(d, i % d->oh, from, col + i * row);
-    });
-    return NNF_OK;
-}
-
-/* col2im: the windows that meet one pixel of an axis. Tap t of them is number first + t * step of
- * its window, and the window `window - t * back`. */
-typedef struct {
-    int64_t first, window, count;
-} meeting;
-
-typedef struct {
-    int64_t step, back;
-} progression;
-
-static progression find_progression(int64_t stride, int64_t dilation) {
-    int64_t a = stride, b = dilation;
-    while (b != 0) {
-        const int64_t rest = a % b;
-        a = b;
-        b = rest;
+    const int64_t windows = d->oh * d->ow, row = d->c * d->kh * d->kw, size = d->n * windows * row;
+    unfolding u = {.c = d->c, .kw = d->kw, .width = d->ow, .step = 1};
+    u.by_window = d->dilation_w == 1 && (d->kw >= 5 || (windows < VL && d->kh * d->kw > 1));
+    nnf_conv seen = *d;
+    if (u.by_window) { /* a tap's neighbour lies beside it */
+        u.step = d->stride_w;
+        seen.ow = (d->ow - 1) * d->stride_w + 1;
+        seen.stride_w = 1;
     }
-    return (progression){stride / a, dilation / a};
-}
-
-static meeting find_meeting(int64_t pixel, int64_t kernel, int64_t stride, int64_t pad,
-                            int64_t dilation, int64_t windows, progression p) {
-    for (int64_t tap = 0; tap < kernel; tap++) {
-        const int64_t start = pixel + pad - tap * dilation;
-        if (start < 0)
-            break;
-        if (start % stride == 0 && start / stride < windows) {
-            const int64_t window = start / stride;
-            const int64_t count = MIN((kernel - 1 - tap) / p.step, window / p.back) + 1;
-            return (meeting){tap, window, count};
-        }
-    }
-    return (meeting){0, 0, 0};
-}
-
-VINLINE real gather(const real *p, int64_t rows, int64_t row_step, int64_t columns,
-                    int64_t column_step) {
-    real sum = 0;
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            sum += p[i * row_step + j * column_step];
-    return sum;
-}
-
-/* Channels c0 .. c1 of image x (c, h, w) from col (oh * ow, c * kh * kw). Each pixel's sum runs
- * over its taps in ascending order, as the twin's does. */
-static void fold_block(const nnf_conv *d, const meeting *columns, int64_t c0, int64_t c1,
-                       const real *col, real *x) {
-    const int64_t taps = d->kh * d->kw, row = d->c * taps, plane = d->h * d->w, width = d->w;
-    const progression down = find_progression(d->stride_h, d->dilation_h);
-    const progression across = find_progression(d->stride_w, d->dilation_w);
-    const int64_t row_step = down.step * d->kw - down.back * d->ow * row;
-    const int64_t column_step = across.step - across.back * row;
-    for (int64_t ih = 0; ih < d->h; ih++) {
-        const meeting v =
-            find_meeting(ih, d->kh, d->stride_h, d->pad_h, d->dilation_h, d->oh, down);
-        for (int64_t iw = 0; iw < width; iw++) {
-            const meeting u = columns[iw];
-            const real *p = col + (v.window * d->ow + u.window) * row + v.first * d->kw + u.first;
-            real *to = x + ih * width + iw;
-#define GATHER(n)                                                                                  \
-    for (int64_t c = c0; c < c1; c++)                                                              \
-        to[c * plane] = gather(p + c * taps, v.count, row_step, n, column_step);
-            switch (u.count) {
-            case 1:
-                GATHER(1);
-                break;
-            case 3:
-                GATHER(3);
-                break;
-            default:
-                GATHER(u.count);
-            }
-#undef GATHER
-        }
-    }
-}
-
-int FN(col2im)(const nnf_conv *d, const real *col, real *x) {
-    const int64_t plane = d->h * d->w, image = d->c * plane;
-    if (is_transpose(d)) {
-        PARALLEL_FOR(i, d->n, 0.7 * (double)(d->n * image),
-                     transpose(d->c, plane, col + i * image, d->c, x + i * image, plane));
-        return NNF_OK;
-    }
-    const int64_t blocks = ceil_div(d->c, CHANNEL_BLOCK);
-    const int64_t size = d->oh * d->ow * d->c * d->kh * d->kw;
-    const progression across = find_progression(d->stride_w, d->dilation_w);
-    meeting *columns = nnf_alloc((size_t)d->w * sizeof *columns);
-    if (!columns)
+    conv_gather *const g = &u.from;
+    if (!FN(conv_gather_windows)(&seen, g))
         return NNF_NO_MEMORY;
-    for (int64_t iw = 0; iw < d->w; iw++)
-        columns[iw] = find_meeting(iw, d->kw, d->stride_w, d->pad_w, d->dilation_w, d->ow, across);
-    PARALLEL_FOR(task, d->n * blocks, 0.7 * (double)d->n * (double)(size + image), {
-        const int64_t c0 = task % blocks * CHANNEL_BLOCK, i = task / blocks;
-        fold_block(d, columns, c0, MIN(c0 + CHANNEL_BLOCK, d->c), col + i * size, x + i * image);
+    const bool flat = g->stride_h == 1 && g->stride_w == 1;
+    u.line = flat ? g->grid_w + g->max_w - g->min_w : round_up(g->grid_w, VL);
+    u.block = g->in_place ? NC : MAX(1, NC / d->ow) * d->ow;
+    u.stream = row % VL == 0 && streams(size, 0, col);
+    const int64_t blocks = ceil_div(windows, u.block);
+    atomic_int failed = 0;
+    PARALLEL_FOR(task, d->n * blocks, 0.2 * (double)size, {
+        const int64_t i = task / blocks, first = task % blocks * u.block;
+        if (!unfold(&u, first, MIN(u.block, windows - first), x + i * d->c * d->h * d->w,
+                    col + (i * windows + first) * row))
+            failed = 1;
     });
-    nnf_free(columns);
-    return NNF_OK;
+    FN(conv_gather_free_windows)(g);
+    return failed ? NNF_NO_MEMORY : NNF_OK;
 }
