@@ -33,6 +33,17 @@ LARGE = [
     cases.Conv((3, 33, 30, 31), (33, 1, 3, 3), padding=1, groups=33),
     cases.Conv((2, 17, 40, 41), (34, 1, 3, 3), stride=2, padding=1, groups=17),
 ]
+# Small planes and many channels: one in each lane of a vector, several images at a time.
+LANES = [
+    cases.Conv((2, 16, 8, 8), (16, 1, 3, 3), padding=1, groups=16),
+    cases.Conv((20, 37, 9, 7), (37, 1, 3, 3), stride=2, padding=1, groups=37),
+    cases.Conv((3, 33, 1, 1), (33, 1, 1, 1), groups=33),
+    cases.Conv((2, 18, 16, 16), (18, 1, 3, 3), padding=1, groups=18),
+    cases.Conv((2, 18, 5, 6), (18, 1, 5, 2), (3, 1), (2, 3), (1, 2), 18),
+    cases.Conv((2, 18, 7, 5), (18, 1, 2, 4), (1, 4), (4, 1), (3, 1), 18),  # pixels in no window
+    cases.Conv((70, 16, 4, 4), (16, 1, 3, 3), padding=1, groups=16),
+    cases.Conv((2, 20, 18, 17), (20, 1, 2, 2), groups=20),  # sums in two stretches
+]
 
 
 def forward(module, x, weight, bias, case, **options):
@@ -44,7 +55,7 @@ def backward(module, dy, x, weight, case, **options):
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
-@pytest.mark.parametrize("case", GEOMETRIES + LARGE, ids=str)
+@pytest.mark.parametrize("case", GEOMETRIES + LARGE + LANES, ids=str)
 def test_whole_numbers_are_exact(case: cases.Conv, dtype: type) -> None:
     x, weight = integers(case.x, dtype, 1), integers(case.weight, dtype, 2)
     bias = integers(case.weight[:1], dtype, 3)
@@ -58,7 +69,7 @@ def test_whole_numbers_are_exact(case: cases.Conv, dtype: type) -> None:
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
-@pytest.mark.parametrize("case", LARGE, ids=str)
+@pytest.mark.parametrize("case", LARGE + LANES, ids=str)
 def test_error_is_bounded(case: cases.Conv, dtype: type) -> None:
     x, weight, bias = normal(case.x, dtype), normal(case.weight, dtype, 1), None
     y = by_threads(lambda: forward(core, x, weight, bias, case, algo="depthwise"))
@@ -73,11 +84,12 @@ def test_error_is_bounded(case: cases.Conv, dtype: type) -> None:
         assert_bound(mine, right, magnitude, c=16)
 
 
+@pytest.mark.parametrize("channels", [2, 17])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("dtype", cases.DTYPES)
-def test_infinity_stays_in_the_windows_that_see_it(dtype: type, stride: int) -> None:
+def test_infinity_stays_in_the_windows_that_see_it(dtype: type, stride: int, channels: int) -> None:
     """Columns that a vector reads beyond its row take no part, not even with weight zero."""
-    case = cases.Conv((1, 2, 9, 13), (2, 1, 3, 3), stride, 1, 1, 2)
+    case = cases.Conv((1, channels, 9, 13), (channels, 1, 3, 3), stride, 1, 1, channels)
     x, weight = normal(case.x, dtype), normal(case.weight, dtype, 1)
     for row, column in [(0, 0), (8, 12), (4, 12), (4, 11), (3, 0)]:
         bad = x.copy()
@@ -103,13 +115,15 @@ pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
     stride=pairs,
     padding=st.tuples(st.integers(0, 4), st.integers(0, 4)),
     dilation=pairs,
+    channels=st.sampled_from([2, 17]),
     multiplier=st.integers(1, 3),
     dtype=st.sampled_from(cases.DTYPES),
 )
-def test_any_geometry(image, kernel, stride, padding, dilation, multiplier, dtype) -> None:
+def test_any_geometry(image, kernel, stride, padding, dilation, channels, multiplier, dtype):
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     image = tuple(max(i, r - 2 * p) for i, r, p in zip(image, reach, padding, strict=True))
-    case = cases.Conv((2, 2, *image), (2 * multiplier, 1, *kernel), stride, padding, dilation, 2)
+    kernels = (channels * multiplier, 1, *kernel)
+    case = cases.Conv((2, channels, *image), kernels, stride, padding, dilation, channels)
     x, weight = integers(case.x, dtype, 1), integers(case.weight, dtype, 2)
     y = forward(core, x, weight, None, case, algo="depthwise")
     assert_same(y, forward(ref, x, weight, None, case))

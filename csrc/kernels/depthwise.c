@@ -6,10 +6,8 @@
  */
 #include <stdatomic.h>
 
-#include "depthwise.h"
-
 #include "activate.h"
-#include "conv.h"
+#include "depthwise.h"
 
 enum { TOGETHER = 4 }; /* vectors of results, to hide the latency of their sums */
 
@@ -73,6 +71,8 @@ static void sum_plane(const tap_list *t, int64_t rows, int64_t count, const real
 
 int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
                           const conv_finish *f, real *y) {
+    if (FN(depthwise_fits_lanes)(d))
+        return FN(depthwise_lanes_forward)(d, x, weight, f, y);
     const int64_t m = d->k / d->c, taps = d->kh * d->kw, out = d->oh * d->ow;
     const int64_t planes = d->n * d->c, group = MAX(1, NNF_CHUNK / (m * out));
     const depthwise_frame frame = input_frame(d);
@@ -107,43 +107,13 @@ int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
 
 static const plane_finish as_it_is = {1, 0, NNF_LINEAR};
 
-/* Input gradient: pixel u (counted from the padding's first) meets the taps whose place has its
- * remainder modulo the stride: classes of pixels, each with its own taps in the frames of the m
- * planes of dy. */
-typedef struct {
-    depthwise_frame f;
-    int64_t *start;  /* (stride_h * stride_w + 1): a class's first tap */
-    int64_t *offset; /* (m * kh * kw): of the tap, from row u / stride, element u / stride */
-    int64_t *index;  /* (m * kh * kw): of its weight among the channel's */
-} classes;
-
-static void find_classes(const nnf_conv *d, classes *to) {
-    const int64_t m = d->k / d->c, taps = d->kh * d->kw;
-    int64_t count = 0;
-    for (int64_t class = 0; class < d->stride_h * d->stride_w; class++) {
-        to->start[class] = count;
-        for (int64_t t = 0; t < m * taps; t++) {
-            const int64_t row = t % taps / d->kw * d->dilation_h;
-            const int64_t column = t % d->kw * d->dilation_w;
-            if (row % d->stride_h != class / d->stride_w ||
-                column % d->stride_w != class % d->stride_w)
-                continue;
-            to->index[count] = t;
-            to->offset[count++] = t / taps * size_of(&to->f) +
-                                  (to->f.top - row / d->stride_h) * to->f.segment + to->f.left -
-                                  column / d->stride_w;
-        }
-    }
-    to->start[d->stride_h * d->stride_w] = count;
-}
-
-static tap_list class_taps(const classes *by, const real *weight, int64_t class) {
+static tap_list class_taps(const depthwise_classes *by, const real *weight, int64_t class) {
     const int64_t start = by->start[class];
     return (tap_list){by->start[class + 1] - start, by->offset + start, weight + start};
 }
 
 /* A row of dx at stride 2: even and odd columns are of different classes and alternate. */
-static void gradient_row_by_twos(const nnf_conv *d, const classes *by, const real *weight,
+static void gradient_row_by_twos(const nnf_conv *d, const depthwise_classes *by, const real *weight,
                                  int64_t row_class, const real *row, real *to, const real *end) {
     const tap_list even = class_taps(by, weight, row_class + d->pad_w % 2);
     const tap_list odd = class_taps(by, weight, row_class + (d->pad_w + 1) % 2);
@@ -158,7 +128,7 @@ static void gradient_row_by_twos(const nnf_conv *d, const classes *by, const rea
 }
 
 /* The same for any stride, by a scratch row. */
-static void gradient_row(const nnf_conv *d, const classes *by, const real *weight,
+static void gradient_row(const nnf_conv *d, const depthwise_classes *by, const real *weight,
                          int64_t row_class, const real *row, real *scratch, real *to) {
     for (int64_t phase = 0; phase < d->stride_w; phase++) {
         const tap_list list = class_taps(by, weight, row_class + phase);
@@ -172,7 +142,7 @@ static void gradient_row(const nnf_conv *d, const classes *by, const real *weigh
 }
 
 /* One plane of dx from the frames of dy; weight in the order of the classes. */
-static void gradient_plane(const nnf_conv *d, const classes *by, const real *frames,
+static void gradient_plane(const nnf_conv *d, const depthwise_classes *by, const real *frames,
                            const real *weight, real *scratch, real *dx) {
     const real *const end = dx + d->h * d->w;
     if (d->stride_h == 1 && d->stride_w == 1) {
@@ -192,26 +162,20 @@ static void gradient_plane(const nnf_conv *d, const classes *by, const real *fra
 }
 
 int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx) {
+    if (FN(depthwise_fits_lanes)(d))
+        return FN(depthwise_lanes_backward_input)(d, dy, weight, dx);
     const int64_t m = d->k / d->c, taps = m * d->kh * d->kw, in = d->h * d->w, out = d->oh * d->ow;
     const int64_t planes = d->n * d->c, group = MAX(1, NNF_CHUNK / in);
     const int64_t top = (d->kh - 1) * d->dilation_h / d->stride_h;
     const int64_t left = (d->kw - 1) * d->dilation_w / d->stride_w;
     const int64_t read = left + (d->w - 1 + d->pad_w) / d->stride_w + 2 + VL;
-    classes by = {.f = {.rows = top + (d->h - 1 + d->pad_h) / d->stride_h + 1,
-                        .segment = MAX(read, copied_segment(d->ow, 1, left)),
-                        .phases = 1,
-                        .top = top,
-                        .left = left}};
-    const int64_t starts = d->stride_h * d->stride_w + 1;
-    int64_t *lists = is_too_large(&by.f) || starts > 1 << 24
-                         ? NULL
-                         : nnf_alloc((size_t)(starts + 2 * taps) * sizeof *lists);
-    if (!lists)
+    depthwise_classes by = {.f = {.rows = top + (d->h - 1 + d->pad_h) / d->stride_h + 1,
+                                  .segment = MAX(read, copied_segment(d->ow, 1, left)),
+                                  .phases = 1,
+                                  .top = top,
+                                  .left = left}};
+    if (is_too_large(&by.f) || !find_classes(d, &by))
         return NNF_NO_MEMORY;
-    by.start = lists;
-    by.offset = lists + starts;
-    by.index = by.offset + taps;
-    find_classes(d, &by);
     atomic_int status = NNF_OK;
     PARALLEL_FOR(task, ceil_div(planes, group), 0.05 * (double)(planes * (in + m * out * taps)), {
         real *frames = new_frames(&by.f, m, taps + round_up(d->w, VL));
@@ -228,6 +192,6 @@ int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *
         }
         nnf_free(frames);
     });
-    nnf_free(lists);
+    nnf_free(by.start);
     return status;
 }

@@ -1,4 +1,4 @@
-/* depthwise.h: planes in frames of zeros, shared by depthwise.c and depthwise_weight.c.
+/* depthwise.h: planes in frames of zeros, shared by the depthwise*.c.
  *
  * A plane (h, w) is copied into a frame (rows, phases, segment): its columns are taken apart by
  * their remainder modulo the stride. There every row of results is a sum of weights times
@@ -7,7 +7,16 @@
 #ifndef NNF_DEPTHWISE_H
 #define NNF_DEPTHWISE_H
 
-#include "real.h"
+#include "conv.h"
+
+/* The same for small planes and channels enough, VL channels at a time (depthwise_lanes.c). */
+bool FN(depthwise_fits_lanes)(const nnf_conv *d);
+int FN(depthwise_lanes_forward)(const nnf_conv *d, const real *x, const real *weight,
+                                const conv_finish *f, real *y);
+int FN(depthwise_lanes_backward_input)(const nnf_conv *d, const real *dy, const real *weight,
+                                       real *dx);
+int FN(depthwise_lanes_backward_weight)(const nnf_conv *d, const real *dy, const real *x,
+                                        real *dweight, real *dbias);
 
 /* Row r holds row r - top of the plane; element i of phase f is its column i * phases + f - left.
  */
@@ -45,6 +54,46 @@ static inline void input_taps(const nnf_conv *d, const depthwise_frame *f, int64
             *offset++ = i * d->dilation_h * pitch_of(f) + column % f->phases * f->segment +
                         column / f->phases;
         }
+}
+
+/* Input gradient: pixel u (counted from the padding's first) meets the taps whose place has its
+ * remainder modulo the stride: classes of pixels, each with its own taps in the frames of the m
+ * planes of dy. */
+typedef struct {
+    depthwise_frame f;
+    int64_t *start;  /* (stride_h * stride_w + 1): a class's first tap */
+    int64_t *offset; /* (m * kh * kw): of the tap, from row u / stride, element u / stride */
+    int64_t *index;  /* (m * kh * kw): of its weight among the channel's */
+} depthwise_classes;
+
+/* Fills in the taps of all classes of the frames to->f; false if there is no memory, else the lists
+ * go back by nnf_free(to->start). */
+static inline bool find_classes(const nnf_conv *d, depthwise_classes *to) {
+    const int64_t m = d->k / d->c, taps = d->kh * d->kw, starts = d->stride_h * d->stride_w + 1;
+    if (starts > 1 << 24)
+        return false;
+    to->start = nnf_alloc((size_t)(starts + 2 * m * taps) * sizeof *to->start);
+    if (!to->start)
+        return false;
+    to->offset = to->start + starts;
+    to->index = to->offset + m * taps;
+    int64_t count = 0;
+    for (int64_t class = 0; class < d->stride_h * d->stride_w; class ++) {
+        to->start[class] = count;
+        for (int64_t t = 0; t < m * taps; t++) {
+            const int64_t row = t % taps / d->kw * d->dilation_h;
+            const int64_t column = t % d->kw * d->dilation_w;
+            if (row % d->stride_h != class / d->stride_w ||
+                column % d->stride_w != class % d->stride_w)
+                continue;
+            to->index[count] = t;
+            to->offset[count++] = t / taps * size_of(&to->f) +
+                                  (to->f.top - row / d->stride_h) * to->f.segment + to->f.left -
+                                  column / d->stride_w;
+        }
+    }
+    to->start[d->stride_h * d->stride_w] = count;
+    return true;
 }
 
 /* Scratch of a task: the zeroed frames of `planes` planes, and more reals after them. */

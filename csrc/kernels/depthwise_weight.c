@@ -6,7 +6,6 @@
  */
 #include <stdatomic.h>
 
-#include "conv.h"
 #include "depthwise.h"
 #include "sum.h"
 
@@ -101,6 +100,8 @@ static void channel_gradient(const nnf_conv *d, const depthwise_frame *f, const 
 
 int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias) {
+    if (FN(depthwise_fits_lanes)(d))
+        return FN(depthwise_lanes_backward_weight)(d, dy, x, dweight, dbias);
     const int64_t taps = d->kh * d->kw, own = d->k / d->c * taps;
     const depthwise_frame f = input_frame(d);
     int64_t *offset = nnf_alloc((size_t)taps * sizeof *offset);
