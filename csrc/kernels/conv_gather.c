@@ -159,22 +159,31 @@ typedef struct {
 
 /* Each run of pixels, one per row of the grid, is copied as a whole vector; what it writes too much
  * the next run or depth overwrites. */
+VINLINE void pack_runs(int64_t count, const run *runs, const conv_gather *g, const conv_band *band,
+                       int64_t channels, int64_t pixels, real *packed) {
+    const int64_t taps = g->taps, *const tap = band->tap;
+    const real *plane = band->data;
+    for (int64_t c = 0; c < channels; c++, plane += band->plane)
+        for (int64_t t = 0; t < taps; t++, packed += VL) {
+            for (int64_t i = 0; i < count; i++)
+                vstore(packed + runs[i].to, vload(plane + tap[t] + runs[i].from));
+            for (int64_t i = pixels; i < VL; i++)
+                packed[i] = 0;
+        }
+}
+
 void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t channels,
                           int64_t pixel, int64_t pixels, real *packed) {
     run runs[VL];
     int64_t count = 0;
     for (int64_t to = 0; to < pixels; to += g->grid_w - (pixel + to) % g->grid_w)
         runs[count++] = (run){to, band_offset(g, band, pixel + to)};
-    const real *plane = band->data;
-    for (int64_t c = 0; c < channels; c++, plane += band->plane) {
-        for (int64_t t = 0; t < g->taps; t++, packed += VL) {
-            const real *const from = plane + band->tap[t];
-            for (int64_t i = 0; i < count; i++)
-                vstore(packed + runs[i].to, vload(from + runs[i].from));
-            for (int64_t i = pixels; i < VL; i++)
-                packed[i] = 0;
-        }
-    }
+    if (count == 1 && pixels == VL)
+        pack_runs(1, runs, g, band, channels, VL, packed);
+    else if (count == 2 && pixels == VL)
+        pack_runs(2, runs, g, band, channels, VL, packed);
+    else
+        pack_runs(count, runs, g, band, channels, pixels, packed);
 }
 
 /* Runs of pixels by whole vectors; what one writes too much the next run or entry overwrites. */
