@@ -7,6 +7,10 @@
 #include "elementwise.h"
 #include "gemm_micro.h"
 
+/* Reals of a cache line: so far ahead is fetched of a transposed a, whose depths lie pages apart.
+ */
+enum { LINE = 64 / sizeof(real) };
+
 /* A tile of `rows` x `vectors`, from element `offset` of a and from b on. */
 VINLINE void sum_tile(int rows, int vectors, const gemm_left *a, int64_t offset, const real *b,
                       const gemm_right *right, tile *t) {
@@ -14,10 +18,10 @@ VINLINE void sum_tile(int rows, int vectors, const gemm_left *a, int64_t offset,
     for (int64_t s = 0; s < a->parts; s++) {
         const gemm_part part = a->part[s];
         if (a->row == 1)
-            accumulate(rows, vectors, part.k, part.a + offset, 1, a->depth, b, right->depth,
+            accumulate(rows, vectors, part.k, part.a + offset, 1, a->depth, LINE, b, right->depth,
                        right->vector, t);
         else
-            accumulate(rows, vectors, part.k, part.a + offset, a->row, 1, b, right->depth,
+            accumulate(rows, vectors, part.k, part.a + offset, a->row, 1, 0, b, right->depth,
                        right->vector, t);
         b += part.k * right->depth;
     }

@@ -23,14 +23,17 @@ VINLINE void clear(int rows, int vectors, tile *t) {
 }
 
 /* Adds products of depth k. Element (i, p) of a is a[i * a_row + p * a_depth], vector v of b's row
- * p starts at b[p * b_depth + v * b_vector]. */
+ * p starts at b[p * b_depth + v * b_vector]. What lies `ahead` in a is fetched into the L2 cache.
+ */
 VINLINE void accumulate(int rows, int vectors, int64_t k, const real *restrict a, int64_t a_row,
-                        int64_t a_depth, const real *restrict b, int64_t b_depth, int64_t b_vector,
-                        tile *t) {
+                        int64_t a_depth, int64_t ahead, const real *restrict b, int64_t b_depth,
+                        int64_t b_vector, tile *t) {
     for (int64_t p = 0; p < k; p++) {
         vec column[NV];
         NNF_EACH (v, vectors)
             column[v] = vload(b + p * b_depth + v * b_vector);
+        if (ahead)
+            __builtin_prefetch(a + p * a_depth + ahead, 0, 2);
         NNF_EACH (i, rows) {
             const vec element = vset1(a[i * a_row + p * a_depth]);
             NNF_EACH (v, vectors)
@@ -53,7 +56,7 @@ VINLINE void accumulate_half(int rows, int64_t k, const real *restrict a, int64_
 VINLINE void multiply(int rows, int64_t k, const real *restrict a, int64_t a_row, int64_t a_depth,
                       const real *restrict b, int64_t b_depth, tile *t) {
     clear(rows, NV, t);
-    accumulate(rows, NV, k, a, a_row, a_depth, b, b_depth, VL, t);
+    accumulate(rows, NV, k, a, a_row, a_depth, 0, b, b_depth, VL, t);
 }
 
 /* NNF_ROWS(rows, statement): statement with `rows` as the constant ROWS, so that the compiler can
