@@ -126,6 +126,16 @@ VINLINE void normalise(const grid *g, const piece *p, const real *x, const real 
         vstream_end();
 }
 
+/* One copy of the code for all threads and one thread: the two are compiled apart. */
+static void normalise_piece(const grid *g, const piece *p, const real *x, const real *mean,
+                            const real *scale, const real *bias, bool relu, bool streamed,
+                            real *y) {
+    if (relu)
+        normalise(g, p, x, mean, scale, bias, NNF_RELU, streamed, y);
+    else
+        normalise(g, p, x, mean, scale, bias, NNF_LINEAR, streamed, y);
+}
+
 /* `reads`: how often x has to be read for y. */
 static int apply(const grid *g, int64_t reads, double eps, const real *x, const real *mean,
                  const real *var, const real *weight, const real *bias, int act, real *y) {
@@ -137,12 +147,8 @@ static int apply(const grid *g, int64_t reads, double eps, const real *x, const 
         scale[i] = (real)(inverse_deviation(var, i, eps) * (weight ? (double)weight[i] : 1));
         shift[i] = bias ? bias[i] : 0;
     }
-    PIECES_BACK(p, g, 0.1, {
-        if (act == NNF_RELU)
-            normalise(g, &p, x, mean, scale, shift, NNF_RELU, streamed, y);
-        else
-            normalise(g, &p, x, mean, scale, shift, NNF_LINEAR, streamed, y);
-    });
+    PIECES_BACK(p, g, 0.1,
+                normalise_piece(g, &p, x, mean, scale, shift, act == NNF_RELU, streamed, y));
     nnf_free(scale);
     return NNF_OK;
 }

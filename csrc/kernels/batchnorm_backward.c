@@ -88,6 +88,14 @@ VINLINE void gradient_of_piece(const grid *g, const piece *p, const problem *q, 
         vstream_end();
 }
 
+static void gradients_of_piece(const grid *g, const piece *p, const problem *q, const real *offset,
+                               const real *slope, bool streamed, real *dx) {
+    if (q->relu)
+        gradient_of_piece(g, p, q, offset, slope, true, streamed, dx);
+    else
+        gradient_of_piece(g, p, q, offset, slope, false, streamed, dx);
+}
+
 int FN(batch_norm_backward)(int64_t n, int64_t c, int64_t s, double eps, const real *dy,
                             const real *x, const real *mean, const real *var, const real *weight,
                             const real *bias, int act, real *dx, real *dweight, real *dbias) {
@@ -127,12 +135,7 @@ int FN(batch_norm_backward)(int64_t n, int64_t c, int64_t s, double eps, const r
     }
     if (dx) {
         const bool streamed = streams_rows(&g, 2, dx);
-        PIECES_BACK(p, &g, 0.2, {
-            if (q.relu)
-                gradient_of_piece(&g, &p, &q, offset, slope, true, streamed, dx);
-            else
-                gradient_of_piece(&g, &p, &q, offset, slope, false, streamed, dx);
-        });
+        PIECES_BACK(p, &g, 0.2, gradients_of_piece(&g, &p, &q, offset, slope, streamed, dx));
     }
     nnf_free(sum);
     nnf_free(offset);

@@ -71,8 +71,10 @@ static void sum_plane(const tap_list *t, int64_t rows, int64_t count, const real
 
 int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
                           const conv_finish *f, real *y) {
+#if NNF_DTYPE_BITS == 32
     if (FN(depthwise_fits_lanes)(d))
         return FN(depthwise_lanes_forward)(d, x, weight, f, y);
+#endif
     const int64_t m = d->k / d->c, taps = d->kh * d->kw, out = d->oh * d->ow;
     const int64_t planes = d->n * d->c, group = MAX(1, NNF_CHUNK / (m * out));
     const depthwise_frame frame = input_frame(d);
@@ -162,8 +164,10 @@ static void gradient_plane(const nnf_conv *d, const depthwise_classes *by, const
 }
 
 int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx) {
+#if NNF_DTYPE_BITS == 32
     if (FN(depthwise_fits_lanes)(d))
         return FN(depthwise_lanes_backward_input)(d, dy, weight, dx);
+#endif
     const int64_t m = d->k / d->c, taps = m * d->kh * d->kw, in = d->h * d->w, out = d->oh * d->ow;
     const int64_t planes = d->n * d->c, group = MAX(1, NNF_CHUNK / in);
     const int64_t top = (d->kh - 1) * d->dilation_h / d->stride_h;

@@ -9,6 +9,7 @@
 
 #include "conv.h"
 
+#if NNF_DTYPE_BITS == 32 /* vectors of doubles have few lanes */
 /* The same for small planes and channels enough, VL channels at a time (depthwise_lanes.c). */
 bool FN(depthwise_fits_lanes)(const nnf_conv *d);
 int FN(depthwise_lanes_forward)(const nnf_conv *d, const real *x, const real *weight,
@@ -17,6 +18,7 @@ int FN(depthwise_lanes_backward_input)(const nnf_conv *d, const real *dy, const 
                                        real *dx);
 int FN(depthwise_lanes_backward_weight)(const nnf_conv *d, const real *dy, const real *x,
                                         real *dweight, real *dbias);
+#endif
 
 /* Row r holds row r - top of the plane; element i of phase f is its column i * phases + f - left.
  */

@@ -12,6 +12,8 @@
 #include "depthwise.h"
 #include "vecdouble.h"
 
+#if NNF_DTYPE_BITS == 32
+
 enum {
     TOGETHER = 4,           /* pixels of results, to hide the latency of their sums */
     FRAME_BYTES = 24 << 10, /* at most: most of the L1 cache */
@@ -353,3 +355,5 @@ int FN(depthwise_lanes_backward_weight)(const nnf_conv *d, const real *dy, const
     free_problem(&q);
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }
+
+#endif

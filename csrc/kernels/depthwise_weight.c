@@ -100,8 +100,10 @@ static void channel_gradient(const nnf_conv *d, const depthwise_frame *f, const 
 
 int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias) {
+#if NNF_DTYPE_BITS == 32
     if (FN(depthwise_fits_lanes)(d))
         return FN(depthwise_lanes_backward_weight)(d, dy, x, dweight, dbias);
+#endif
     const int64_t taps = d->kh * d->kw, own = d->k / d->c * taps;
     const depthwise_frame f = input_frame(d);
     int64_t *offset = nnf_alloc((size_t)taps * sizeof *offset);

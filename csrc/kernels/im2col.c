@@ -44,8 +44,8 @@ static void free_scratch(scratch *s) {
 }
 
 /* A vector of windows. The last vector of columns overlaps its neighbour. */
-VINLINE void transpose(const real *const *entries, int64_t at, int64_t windows, int64_t columns,
-                       real *const *rows, bool stream) {
+static void transpose(const real *const *entries, int64_t at, int64_t windows, int64_t columns,
+                      real *const *rows, bool stream) {
     for (int64_t j = 0; j < columns; j += VL) {
         const int64_t first = MIN(j, MAX(columns - VL, 0)), count = MIN(VL, columns - first);
         vec block[VL];
@@ -57,10 +57,14 @@ VINLINE void transpose(const real *const *entries, int64_t at, int64_t windows, 
                 block[k] =
                     k < count ? vload_or(entries[first + k] + at, windows, vzero()) : vzero();
         vtranspose(block);
-        if (count == VL) {
+        if (count == VL && stream) {
             NNF_EACH (k, VL)
                 if (rows[k])
-                    vput(rows[k] + first, block[k], stream);
+                    vstream(rows[k] + first, block[k]);
+        } else if (count == VL) {
+            NNF_EACH (k, VL)
+                if (rows[k])
+                    vstore(rows[k] + first, block[k]);
         } else
             for (int64_t k = 0; k < windows; k++)
                 if (rows[k])
@@ -80,10 +84,7 @@ static void transpose_windows(const unfolding *u, const scratch *s, int64_t rows
     }
     for (int64_t p = 0; p < places; p += VL) {
         const int64_t at = p / u->line * row_pitch + p % u->line, left = MIN(VL, places - p);
-        if (u->stream)
-            transpose(s->entries, at, left, columns, s->rows + p, true);
-        else
-            transpose(s->entries, at, left, columns, s->rows + p, false);
+        transpose(s->entries, at, left, columns, s->rows + p, u->stream);
     }
     if (u->stream)
         vstream_end();
