@@ -119,7 +119,9 @@ pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
     multiplier=st.integers(1, 3),
     dtype=st.sampled_from(cases.DTYPES),
 )
-def test_any_geometry(image, kernel, stride, padding, dilation, channels, multiplier, dtype):
+def test_any_geometry(
+    image, kernel, stride, padding, dilation, channels, multiplier, dtype
+) -> None:
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     image = tuple(max(i, r - 2 * p) for i, r, p in zip(image, reach, padding, strict=True))
     kernels = (channels * multiplier, 1, *kernel)

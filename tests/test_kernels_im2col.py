@@ -18,6 +18,8 @@ LARGE = [
     cases.Conv((2, 2, 30, 37), (1, 2, 1, 1)),  # fewer channels than a block
     cases.Conv((2, 19, 17, 23), (1, 19, 5, 7), padding=2),
     cases.Conv((2, 19, 17, 23), (1, 19, 2, 3)),
+    cases.Conv((2, 3, 19, 17), (1, 3, 3, 6), (2, 3), (1, 2), (2, 1)),  # copied, windows apart
+    cases.Conv((1, 2, 90, 70), (1, 2, 3, 3), padding=1),  # one image in strips
 ]
 
 

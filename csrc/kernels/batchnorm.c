@@ -101,9 +101,9 @@ static void combine_moments(const grid *g, int64_t c0, int64_t c1, const double 
 }
 
 /* y = (x - mean) * scale + bias, rectified if asked for */
-VINLINE void normalise(const grid *g, const piece *p, const real *x, const real *mean,
-                       const real *scale, const real *bias, nnf_activation act, bool streamed,
-                       real *y) {
+VINLINE void normalise_as(const grid *g, const piece *p, const real *x, const real *mean,
+                          const real *scale, const real *bias, nnf_activation act, bool streamed,
+                          real *y) {
     if (g->features) {
         real rooms[3][FEATURES + VL];
         const real *m = per_feature(g, p, mean, rooms[0]), *a = per_feature(g, p, scale, rooms[1]);
@@ -127,13 +127,12 @@ VINLINE void normalise(const grid *g, const piece *p, const real *x, const real 
 }
 
 /* One copy of the code for all threads and one thread: the two are compiled apart. */
-static void normalise_piece(const grid *g, const piece *p, const real *x, const real *mean,
-                            const real *scale, const real *bias, bool relu, bool streamed,
-                            real *y) {
+static void normalise(const grid *g, const piece *p, const real *x, const real *mean,
+                      const real *scale, const real *bias, bool relu, bool streamed, real *y) {
     if (relu)
-        normalise(g, p, x, mean, scale, bias, NNF_RELU, streamed, y);
+        normalise_as(g, p, x, mean, scale, bias, NNF_RELU, streamed, y);
     else
-        normalise(g, p, x, mean, scale, bias, NNF_LINEAR, streamed, y);
+        normalise_as(g, p, x, mean, scale, bias, NNF_LINEAR, streamed, y);
 }
 
 /* `reads`: how often x has to be read for y. */
@@ -147,8 +146,7 @@ static int apply(const grid *g, int64_t reads, double eps, const real *x, const 
         scale[i] = (real)(inverse_deviation(var, i, eps) * (weight ? (double)weight[i] : 1));
         shift[i] = bias ? bias[i] : 0;
     }
-    PIECES_BACK(p, g, 0.1,
-                normalise_piece(g, &p, x, mean, scale, shift, act == NNF_RELU, streamed, y));
+    PIECES_BACK(p, g, 0.1, normalise(g, &p, x, mean, scale, shift, act == NNF_RELU, streamed, y));
     nnf_free(scale);
     return NNF_OK;
 }

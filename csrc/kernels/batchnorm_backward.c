@@ -57,8 +57,8 @@ VINLINE vec input_gradient(bool relu, vec d, vec dy, vec scale, vec bias, vec of
     return (let_through(relu, d, scale, bias, dy) - offset - d * slope) * scale;
 }
 
-VINLINE void gradient_of_piece(const grid *g, const piece *p, const problem *q, const real *offset,
-                               const real *slope, bool relu, bool streamed, real *dx) {
+VINLINE void gradient_as(const grid *g, const piece *p, const problem *q, const real *offset,
+                         const real *slope, bool relu, bool streamed, real *dx) {
     if (g->features) {
         real rooms[5][FEATURES + VL];
         const real *m = per_feature(g, p, q->mean, rooms[0]);
@@ -88,12 +88,13 @@ VINLINE void gradient_of_piece(const grid *g, const piece *p, const problem *q, 
         vstream_end();
 }
 
-static void gradients_of_piece(const grid *g, const piece *p, const problem *q, const real *offset,
-                               const real *slope, bool streamed, real *dx) {
+/* One copy of the code, as in batchnorm.c. */
+static void gradient_of_piece(const grid *g, const piece *p, const problem *q, const real *offset,
+                              const real *slope, bool streamed, real *dx) {
     if (q->relu)
-        gradient_of_piece(g, p, q, offset, slope, true, streamed, dx);
+        gradient_as(g, p, q, offset, slope, true, streamed, dx);
     else
-        gradient_of_piece(g, p, q, offset, slope, false, streamed, dx);
+        gradient_as(g, p, q, offset, slope, false, streamed, dx);
 }
 
 int FN(batch_norm_backward)(int64_t n, int64_t c, int64_t s, double eps, const real *dy,
@@ -135,7 +136,7 @@ int FN(batch_norm_backward)(int64_t n, int64_t c, int64_t s, double eps, const r
     }
     if (dx) {
         const bool streamed = streams_rows(&g, 2, dx);
-        PIECES_BACK(p, &g, 0.2, gradients_of_piece(&g, &p, &q, offset, slope, streamed, dx));
+        PIECES_BACK(p, &g, 0.2, gradient_of_piece(&g, &p, &q, offset, slope, streamed, dx));
     }
     nnf_free(sum);
     nnf_free(offset);

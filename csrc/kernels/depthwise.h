@@ -20,6 +20,8 @@ int FN(depthwise_lanes_backward_weight)(const nnf_conv *d, const real *dy, const
                                         real *dweight, real *dbias);
 #endif
 
+enum { SHORT_SUM = 256 }; /* additions to a lane of a weight's gradient, then a double takes it */
+
 /* Row r holds row r - top of the plane; element i of phase f is its column i * phases + f - left.
  */
 typedef struct {
@@ -80,13 +82,13 @@ static inline bool find_classes(const nnf_conv *d, depthwise_classes *to) {
     to->offset = to->start + starts;
     to->index = to->offset + m * taps;
     int64_t count = 0;
-    for (int64_t class = 0; class < d->stride_h * d->stride_w; class ++) {
-        to->start[class] = count;
+    for (int64_t kind = 0; kind < d->stride_h * d->stride_w; kind++) {
+        to->start[kind] = count;
         for (int64_t t = 0; t < m * taps; t++) {
             const int64_t row = t % taps / d->kw * d->dilation_h;
             const int64_t column = t % d->kw * d->dilation_w;
-            if (row % d->stride_h != class / d->stride_w ||
-                column % d->stride_w != class % d->stride_w)
+            if (row % d->stride_h != kind / d->stride_w ||
+                column % d->stride_w != kind % d->stride_w)
                 continue;
             to->index[count] = t;
             to->offset[count++] = t / taps * size_of(&to->f) +

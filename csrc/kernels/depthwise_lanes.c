@@ -15,9 +15,8 @@
 #if NNF_DTYPE_BITS == 32
 
 enum {
-    TOGETHER = 4,           /* pixels of results, to hide the latency of their sums */
-    FRAME_BYTES = 24 << 10, /* at most: most of the L1 cache */
-    SHORT_SUM = 256         /* additions to a lane before it goes to the total */
+    TOGETHER = 4,          /* pixels of results, to hide the latency of their sums */
+    FRAME_BYTES = 24 << 10 /* at most: most of the L1 cache */
 };
 
 typedef struct {
@@ -86,8 +85,7 @@ static bool make_problem(const nnf_conv *d, const depthwise_frame *f, int64_t wi
         q->place[i] = (f->top + i / width) * f->segment + f->left + i % width;
     for (int64_t i = 0; i < out; i++)
         q->window[i] = i / d->ow * d->stride_h * f->segment + i % d->ow * d->stride_w;
-    for (int64_t t = 0; t < taps; t++)
-        q->offset[t] = t / d->kw * d->dilation_h * f->segment + t % d->kw * d->dilation_w;
+    input_taps(d, f, q->offset);
     for (int64_t c = 0; weight && c < q->groups * VL; c++)
         for (int64_t t = 0; t < taps; t++)
             q->weight[(c / VL * taps + t) * VL + c % VL] = c < d->c ? weight[c * taps + t] : 0;
@@ -151,14 +149,10 @@ static void store_planes(int64_t lanes, int64_t size, const real *pixels, real *
     }
 }
 
-/* A frame of zeros, of which a few pixels may be read too much, and pixels (size, VL) after it. */
-static real *alloc_frame(const problem *q, int64_t size, real **pixels) {
-    const int64_t frame = (size_of(&q->f) + TOGETHER) * VL;
-    real *const memory = alloc_reals(frame + (size + VL) * VL);
-    if (memory)
-        memset(memory, 0, (size_t)frame * sizeof *memory);
-    *pixels = memory + frame;
-    return memory;
+/* A frame of zeros and, after it, pixels (size, VL) and a few more. Sums may read beyond the frame
+ * where nothing is made of them. */
+static real *new_frame(const problem *q, int64_t size) {
+    return new_frames(&q->f, VL, (size + VL) * VL);
 }
 
 /* Sums of weight[index[t]] * from[offset[t]], pixels of VL lanes. */
@@ -205,7 +199,7 @@ int FN(depthwise_lanes_forward)(const nnf_conv *d, const real *x, const real *we
     PARALLEL_FOR(task, tasks_of(&q), work_of(&q), {
         const block b = find_block(&q, task);
         const vec scale = channel_values(&b, f->scale, 1), bias = channel_values(&b, f->bias, 0);
-        real *pixels, *const in = alloc_frame(&q, q.out, &pixels);
+        real *const in = new_frame(&q, q.out), *const pixels = in + size_of(&q.f) * VL;
         if (!in)
             failed = 1;
         for (int64_t n = b.first; in && n < b.last; n++) {
@@ -253,7 +247,7 @@ int FN(depthwise_lanes_backward_input)(const nnf_conv *d, const real *dy, const 
     atomic_int failed = 0;
     PARALLEL_FOR(task, tasks_of(&q), work_of(&q), {
         const block b = find_block(&q, task);
-        real *pixels, *const frame = alloc_frame(&q, q.in, &pixels);
+        real *const frame = new_frame(&q, q.in), *const pixels = frame + size_of(&q.f) * VL;
         if (!frame)
             failed = 1;
         for (int64_t n = b.first; frame && n < b.last; n++) {
@@ -337,7 +331,7 @@ int FN(depthwise_lanes_backward_weight)(const nnf_conv *d, const real *dy, const
         PARALLEL_FOR(task, tasks_of(&q), work_of(&q), {
             const block b = find_block(&q, task);
             double *const total = totals + task * own;
-            real *pixels, *const in = alloc_frame(&q, q.out, &pixels);
+            real *const in = new_frame(&q, q.out), *const pixels = in + size_of(&q.f) * VL;
             if (!in)
                 failed = 1;
             memset(total, 0, (size_t)own * sizeof *total);

@@ -9,8 +9,6 @@
 #include "depthwise.h"
 #include "sum.h"
 
-enum { SHORT_SUM = 256 }; /* additions to a lane before it goes to the total */
-
 /* sum[t] += dy[i] * x[offset[t] + i] over rows of `count` elements, for `taps` taps. */
 VINLINE void dot_taps(int taps, int64_t rows, int64_t count, const int64_t *offset, const real *dy,
                       const real *x, int64_t x_pitch, vec *total) {

@@ -57,14 +57,10 @@ static void transpose(const real *const *entries, int64_t at, int64_t windows, i
                 block[k] =
                     k < count ? vload_or(entries[first + k] + at, windows, vzero()) : vzero();
         vtranspose(block);
-        if (count == VL && stream) {
+        if (count == VL) {
             NNF_EACH (k, VL)
                 if (rows[k])
-                    vstream(rows[k] + first, block[k]);
-        } else if (count == VL) {
-            NNF_EACH (k, VL)
-                if (rows[k])
-                    vstore(rows[k] + first, block[k]);
+                    vput(rows[k] + first, block[k], stream);
         } else
             for (int64_t k = 0; k < windows; k++)
                 if (rows[k])
