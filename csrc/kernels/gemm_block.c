@@ -96,10 +96,36 @@ static void edge_tile(int64_t rows, int64_t vectors, const gemm_left *a, int64_t
         }
 }
 
+/* Fetches what will be added to, or written; with 512 bits a tile lasts too long for it to matter.
+ */
+VINLINE void fetch_tile(const gemm_column *out, int64_t row, int64_t ldc) {
+    NNF_EACH (i, MR)
+        NNF_EACH (v, NV)
+            if (PACKED_PAYS && v * VL % LINE == 0)
+                __builtin_prefetch(out[v].c + (row + i) * ldc, 1);
+}
+
 static void whole_tile(const gemm_left *a, int64_t offset, const real *b, const gemm_right *right,
                        const gemm_finish *f, int64_t row, const gemm_column *out, int64_t ldc) {
     tile t;
+    if (!f->stream)
+        fetch_tile(out, row, ldc);
     sum_tile(MR, NV, a, offset, b, right, &t);
+    finish_tile(&t, f, row, out, ldc);
+}
+
+static bool is_packed(const gemm_left *a, const gemm_right *b) {
+    return PACKED_PAYS && a->row == 1 && a->depth == MR && a->parts == 1 && b->depth == VL;
+}
+
+static void whole_packed_tile(int64_t k, const real *a, const real *b, int64_t b_vector,
+                              const gemm_finish *f, int64_t row, const gemm_column *out,
+                              int64_t ldc) {
+    tile t;
+    if (!f->stream)
+        fetch_tile(out, row, ldc);
+    clear(MR, NV, &t);
+    accumulate_whole(k, a, 1, MR, b, VL, b_vector, &t);
     finish_tile(&t, f, row, out, ldc);
 }
 
@@ -111,11 +137,24 @@ static int64_t tile_rows(int64_t m, const gemm_left *a) {
     return packed || tiles > 4 || rest == 0 || rest >= MR / 2 ? MR : ceil_div(m, tiles);
 }
 
+/* Fetches depths [begin, end) of `vectors` packed vectors into the L2 cache. */
+static void fetch_columns(const real *b, int64_t b_vector, int64_t vectors, int64_t begin,
+                          int64_t end) {
+    for (int64_t v = 0; v < vectors; v++)
+        for (int64_t at = begin * VL; at < end * VL; at += LINE)
+            __builtin_prefetch(b + v * b_vector + at, 0, 2);
+}
+
 void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t vectors,
                     const gemm_column *out, int64_t ldc, const gemm_finish *f) {
     const int64_t height = tile_rows(m, a);
+    const bool packed = is_packed(a, b);
+    int64_t depths = 0;
+    for (int64_t s = 0; s < a->parts; s++)
+        depths += a->part[s].k;
     for (int64_t block = 0; block < m; block += MC) {
         const int64_t end = MIN(m, block + MC);
+        const int64_t share = depths / MAX(1, (end - block) / height) + 1; /* for each tile */
         for (int64_t q = 0, n; q < vectors; q += n) {
             n = MIN(NV, vectors - q);
             if (n == NV && is_half(out + q + 1)) /* by itself, at half the cost */
@@ -124,10 +163,17 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
             for (int64_t v = 0; v < n; v++)
                 whole &= out[q + v].width == VL;
             const real *const columns = b->b + q * b->vector;
+            int64_t fetched = 0; /* depths of the next columns */
             for (int64_t i = block; i < end; i += height) {
                 const int64_t offset = i / MR * a->tile + i % MR * a->row;
                 const int64_t rows = MIN(height, end - i);
-                if (whole && rows == MR)
+                if (whole && rows == MR && packed) {
+                    fetch_columns(columns + n * b->vector, b->vector, MIN(NV, vectors - q - n),
+                                  fetched, MIN(depths, fetched + share));
+                    fetched += share;
+                    whole_packed_tile(depths, a->part->a + offset, columns, b->vector, f, i,
+                                      out + q, ldc);
+                } else if (whole && rows == MR)
                     whole_tile(a, offset, columns, b, f, i, out + q, ldc);
                 else
                     edge_tile(rows, n, a, offset, columns, b, f, i, out + q, ldc);

@@ -40,8 +40,13 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, int64_t channels, cons
         tile sums;
         clear(MR, vectors, &sums);
         for (int64_t c = 0; c < channels; c += VL)
-            accumulate(MR, vectors, MIN(VL, channels - c), images + c / VL * images_group + t * VL,
-                       VL, 1, 0, weights + c * vectors * VL, vectors * VL, VL, &sums);
+            if (vectors == NV && channels - c >= VL)
+                accumulate_whole(VL, images + c / VL * images_group + t * VL, VL, 1,
+                                 weights + c * NR, NR, VL, &sums);
+            else
+                accumulate(MR, vectors, MIN(VL, channels - c),
+                           images + c / VL * images_group + t * VL, VL, 1, 0,
+                           weights + c * vectors * VL, vectors * VL, VL, &sums);
         for (int i = 0; i < MR; i++)
             for (int v = 0; v < vectors; v++) {
                 real *const to = products + v * products_group + (t + i) * VL;

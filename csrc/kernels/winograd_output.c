@@ -5,6 +5,25 @@
  */
 #include "winograd.h"
 
+/* block (VL, VL): a row of pixels of each row of outputs. Not inlined, for the size of the wheel.
+ */
+__attribute__((noinline)) static void store_whole(const vec *block, int64_t plane, real *y) {
+    NNF_EACH (lane, VL)
+        vstore(y + lane * plane, block[lane]);
+}
+
+/* The same: of each row of outputs, `height` rows of `cols` pixels; as far as y reaches,
+ * `lanes` of them and `width` pixels are written. */
+__attribute__((noinline)) static void store_part(const vec *block, int64_t cols, int64_t lanes,
+                                                 int64_t height, int64_t width, int64_t plane,
+                                                 int64_t ow, real *y) {
+    for (int64_t lane = 0; lane < lanes; lane++)
+        for (int64_t k = 0; k < height; k++)
+            vstore_upto(y + lane * plane + k * ow,
+                        vload_or((const real *)&block[lane] + k * cols, MIN(cols, width), vzero()),
+                        MIN(cols, width));
+}
+
 /* Writes size rows of `cols` pixels of VL rows of outputs where they belong, as far as y reaches:
  * pixel[i * cols + j][lane] to y[lane * plane + i * ow + j]. A transposition takes as many rows of
  * pixels as fit a vector. */
@@ -12,21 +31,21 @@ VINLINE void store_pixels(int size, int cols, const vec *pixel, int64_t lanes, i
                           int64_t width, int64_t plane, int64_t ow, real *y) {
     const bool whole = cols <= VL;
     const int together = whole ? MIN(size, VL / cols) : 0;
-    for (int i = 0; whole && i < size; i += together) {
+    for (int i = 0; whole && i < MIN(size, height); i += together) {
         vec block[VL];
         NNF_EACH (k, VL)
             block[k] = k < together * cols ? pixel[i * cols + k] : vzero();
         vtranspose(block);
-        for (int64_t lane = 0; lane < lanes; lane++)
-            for (int k = 0; k < together && i + k < height; k++) {
-                real *const to = y + lane * plane + (i + k) * ow;
-                const real *const from = (const real *)&block[lane] + k * cols;
-                if (width >= cols)
-                    memcpy(to, from, (size_t)cols * sizeof(real));
-                else
-                    for (int64_t j = 0; j < width; j++)
-                        to[j] = from[j];
-            }
+        real *const to = y + i * ow;
+        if (lanes < VL || height - i < together || width < cols)
+            store_part(block, cols, lanes, MIN(together, height - i), width, plane, ow, to);
+        else if (cols == VL)
+            store_whole(block, plane, to);
+        else
+            for (int64_t lane = 0; lane < VL; lane++)
+                for (int k = 0; k < together; k++)
+                    memcpy(to + lane * plane + k * ow, (const real *)&block[lane] + k * cols,
+                           (size_t)cols * sizeof(real));
     }
     for (int64_t i = 0; !whole && i < MIN(size, height); i++)
         for (int64_t lane = 0; lane < lanes; lane++)

@@ -13,13 +13,18 @@ typedef struct {
     real *rows;
 } tile_band;
 
+enum { AHEAD = 256 / sizeof(real) };
+
 static real *band_row(const tile_band *b, int64_t row) { return b->rows + row % 6 * b->cols * VL; }
 
-/* VL channels of n <= VL neighbouring pixels, channels innermost: out[pixel]. */
+/* VL channels of n <= VL neighbouring pixels, channels innermost: out[pixel]. What comes AHEAD in
+ * each plane is fetched: so many planes read in turns are no pattern that a CPU sees. */
 VINLINE void interleave(const real *from, int64_t plane, int64_t channels, int64_t n, vec *out) {
     if (channels >= VL && n == VL)
-        for (int64_t c = 0; c < VL; c++)
+        NNF_EACH (c, VL) {
             out[c] = vload(from + c * plane);
+            __builtin_prefetch(from + c * plane + AHEAD, 0, 2);
+        }
     else
         for (int64_t c = 0; c < VL; c++)
             out[c] = c < channels ? vload_or(from + c * plane, n, vzero()) : vzero();
@@ -41,8 +46,12 @@ static void fill_row(const winograd_images *s, const tile_band *b, const real *i
         const int64_t n = MIN(VL, end - j);
         vec block[VL];
         interleave(from + j, s->height * s->width, channels, n, block);
-        for (int64_t i = 0; i < n; i++)
-            vstore(to + (j + i) * VL, block[i]);
+        if (n == VL)
+            NNF_EACH (i, VL)
+                vstore(to + (j + i) * VL, block[i]);
+        else
+            for (int64_t i = 0; i < n; i++)
+                vstore(to + (j + i) * VL, block[i]);
     }
     memset(to + end * VL, 0, (size_t)((b->cols - end) * VL) * sizeof(real));
 }
@@ -101,7 +110,7 @@ VINLINE void transform_tiles(const winograd_images *s, int size, bool gradient, 
                              real *band_rows) {
     const int height = gradient ? size : 6; /* of what a tile sees */
     const tile_band b = {-s->pad_w, size * s->tiles_w + height - size, band_rows};
-    const int64_t channel = group * VL;
+    const int64_t channel = group * VL, entry = to->entry;
     real *out = to->data + group * to->group;
     int64_t filled = 0; /* the first row of the image's padded rows that is not in the band */
     for (int64_t t = 0, run; t < tiles; t += run) { /* a run: tiles of one row */
@@ -124,7 +133,7 @@ VINLINE void transform_tiles(const winograd_images *s, int size, bool gradient, 
             else
                 image_tile(rows, size * k * VL, transformed);
             NNF_EACH (e, ENTRIES)
-                vstore(out + e * to->entry, transformed[e]);
+                vstore(out + e * entry, transformed[e]);
         }
     }
 }
@@ -170,7 +179,7 @@ VINLINE void transform_kernels(int size, const winograd_kernels *w, const real *
     for (int64_t c = 0; c < channels; c++) {
         vec tap[MOST_TAPS], in[MOST_TAPS], transformed[ENTRIES];
         load_kernels(taps, kernel + c * w->channel_stride, w->row_stride, rows, tap);
-        for (int t = 0; t < taps; t++)
+        NNF_EACH (t, taps)
             in[t] = tap[w->turned ? taps - 1 - t : t];
         if (size == 4)
             weight3_2d(in, transformed);
