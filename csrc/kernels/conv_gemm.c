@@ -13,6 +13,9 @@
 #include "conv_gather.h"
 #include "elementwise.h"
 
+/* That so many pixels are multiplied with them repays the packing of weights. */
+enum { MANY_PIXELS = 512 };
+
 /* rows x (channels x taps) matrices, one per group, times gathered source images. */
 typedef struct {
     conv_gather from;
@@ -235,6 +238,28 @@ static int run_turned(gathered_product *g, const real *weight, int64_t taps,
     return status;
 }
 
+/* The same product with weights (groups, rows, depth) packed. */
+static int run_packed(gathered_product *g) {
+    const int64_t depth = g->channels * g->from.taps, tiles = ceil_div(g->rows, MR);
+    const real *const weights = g->left;
+    const int64_t group_size = g->left_group;
+    g->left_group = tiles * MR * depth;
+    real *const packed = alloc_reals(g->groups * g->left_group + VL);
+    if (!packed)
+        return NNF_NO_MEMORY;
+    PARALLEL_FOR(q, g->groups * tiles, 0.3 * (double)(g->groups * g->left_group), {
+        const int64_t row = q % tiles * MR;
+        FN(gemm_pack)(MIN(MR, g->rows - row), depth, MR,
+                      weights + q / tiles * group_size + row * depth, depth, 1,
+                      packed + q * MR * depth);
+    });
+    g->left = packed;
+    g->weights = (gemm_left){.tile = MR * depth, .row = 1, .depth = MR};
+    const int status = run_gathered(g);
+    nnf_free(packed);
+    return status;
+}
+
 int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight,
                           const conv_finish *f, real *y) {
     const int64_t taps = d->kh * d->kw, channels = d->c / d->groups, rows = d->k / d->groups;
@@ -256,7 +281,8 @@ int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight,
     };
     if (!FN(conv_gather_windows)(d, &g.from))
         return NNF_NO_MEMORY;
-    const int status = run_gathered(&g);
+    const bool many = PACKED_PAYS && d->n * d->oh * d->ow >= MANY_PIXELS && rows >= MR;
+    const int status = many ? run_packed(&g) : run_gathered(&g);
     FN(conv_gather_free_windows)(&g.from);
     return status;
 }

@@ -16,11 +16,11 @@
 /* What is packed at once: bounds the scratch to DEPTH (ROWS + COLS) reals. */
 enum { DEPTH = 4 * KC, ROWS = 48 * MC, COLS = 16 * NC };
 /* Operands beyond these sizes are packed, as measured: smaller ones stay in a core's cache, and few
- * rows do not repay the packing of b. With 256 bits packed ones are multiplied faster. A transposed
- * b is packed for a large a too, as tasks that own whole columns would each read all of a. */
+ * rows do not repay the packing of b. A transposed b is packed for a large a too, as tasks that own
+ * whole columns would each read all of a. */
 enum {
-    LARGE_A = (VBYTES == 32 ? 1 << 18 : 1 << 20) / sizeof(real),
-    LARGE_B = (VBYTES == 32 ? 1 << 18 : 1 << 19) / sizeof(real),
+    LARGE_A = (PACKED_PAYS ? 1 << 18 : 1 << 20) / sizeof(real),
+    LARGE_B = (PACKED_PAYS ? 1 << 18 : 1 << 19) / sizeof(real),
     FEW_ROWS = 48
 };
 /* Results of up to so many elements are summed block by block of their depth, in parallel. */

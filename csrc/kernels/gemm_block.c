@@ -59,21 +59,37 @@ VINLINE vec finish_vector(vec x, const gemm_finish *f, int64_t row, const real *
     return activate(x, f->act);
 }
 
-/* A whole tile of whole vectors. */
-VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const gemm_column *out,
-                         int64_t ldc) {
+/* A whole tile of whole vectors, of which the compiler is told what does not happen to them. */
+VINLINE void finish_vectors(const tile *t, gemm_finish f, int64_t row, bool has_bias,
+                            const gemm_column *out, int64_t ldc) {
     real *const c[NV] = {out[0].c + row * ldc, out[1].c + row * ldc};
-    if (!f->row_scale && !f->row_bias && !f->accumulate && !out[0].bias && f->act == NNF_LINEAR) {
-        NNF_EACH (i, MR)
-            NNF_EACH (v, NV)
-                vput(c[v] + i * ldc, t->sum[i][v], f->stream);
-        return;
-    }
     NNF_EACH (i, MR)
         NNF_EACH (v, NV)
             vput(c[v] + i * ldc,
-                 finish_vector(t->sum[i][v], f, row + i, out[v].bias, c[v] + i * ldc, VL),
-                 f->stream);
+                 finish_vector(t->sum[i][v], &f, row + i, has_bias ? out[v].bias : NULL,
+                               c[v] + i * ldc, VL),
+                 f.stream);
+}
+
+/* The four usual cases: nothing is added, or what is there, or a bias of rows or of columns. */
+VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const gemm_column *out,
+                         int64_t ldc) {
+    const bool bias = out[0].bias, linear = f->act == NNF_LINEAR && !f->row_scale;
+    const gemm_finish nothing = {.stream = f->stream, .act = NNF_LINEAR};
+    gemm_finish one = nothing;
+    if (linear && !f->accumulate && !f->row_bias && !bias) {
+        finish_vectors(t, nothing, row, false, out, ldc);
+    } else if (linear && !f->row_bias && !bias) {
+        one.accumulate = true;
+        finish_vectors(t, one, row, false, out, ldc);
+    } else if (linear && !f->accumulate && !bias) {
+        one.row_bias = f->row_bias;
+        finish_vectors(t, one, row, false, out, ldc);
+    } else if (linear && !f->accumulate && !f->row_bias) {
+        finish_vectors(t, nothing, row, true, out, ldc);
+    } else {
+        finish_vectors(t, *f, row, bias, out, ldc);
+    }
 }
 
 /* Tiles at the edges, of fewer rows or vectors. */

@@ -79,7 +79,7 @@ VINLINE void accumulate(int rows, int vectors, int64_t k, const real *restrict a
 /* The same for a whole tile and constant strides, but for b_vector: several depths to a turn of the
  * loop, whose own instructions count where another thread has the same core: up to a sixth of the
  * time. 512 bits keep the multipliers busy for longer. */
-enum { PACKED_PAYS = VBYTES == 32, TURN = PACKED_PAYS ? 4 : 1 };
+enum { TURN = PACKED_PAYS ? 4 : 1 };
 VINLINE void accumulate_whole(int64_t k, const real *restrict a, int64_t a_row, int64_t a_depth,
                               const real *restrict b, int64_t b_depth, int64_t b_vector, tile *t) {
     for (; TURN > 1 && k >= TURN; k -= TURN, a += TURN * a_depth, b += TURN * b_depth)

@@ -15,7 +15,11 @@ VINLINE void deal(int depths, int64_t count, int64_t k, int64_t width, const rea
     int64_t i = 0;
     for (; i + width <= count; i += width)
         for (int p = 0; p < depths; p++) /* of constant width: a move or two */
-            memcpy(to + i * k + p * width, from + p * depth_stride + i, (size_t)width * sizeof *to);
+            if (width == VL)
+                vstore(to + i * k + p * width, vload(from + p * depth_stride + i));
+            else
+                memcpy(to + i * k + p * width, from + p * depth_stride + i,
+                       (size_t)width * sizeof *to);
     for (int p = 0; i < count && p < depths; p++) {
         const real *const rest = from + p * depth_stride + i;
         real *const at = to + i * k + p * width;
