@@ -21,8 +21,10 @@ enum {
     NR = NV * VL,
     KC = 256, /* depth of a block: the vectors of a tile stay in the L1 cache */
     MC = 96,  /* rows of a block: with the block of columns they stay in the L2 cache */
-    NC = 1024 / sizeof(real),  /* columns of a block: 256 float32 */
-    PACKED_PAYS = VBYTES == 32 /* packed operands are multiplied faster than others */
+    NC = 1024 / sizeof(real), /* columns of a block: 256 float32 */
+    /* Packed operands are multiplied faster than others; floats alone, for the size of the wheel.
+     */
+    PACKED_PAYS = VBYTES == 32 && NNF_DTYPE_BITS == 32
 };
 
 /* Element (i, p) is part.a[i / MR * tile + i % MR * row + p * depth]; row or depth is 1. The depths

@@ -71,22 +71,22 @@ VINLINE void finish_vectors(const tile *t, gemm_finish f, int64_t row, bool has_
                  f.stream);
 }
 
-/* The four usual cases: nothing is added, or what is there, or a bias of rows or of columns. */
+/* The usual cases: nothing is added, or what is there, or a bias of rows or of columns. Next to 512
+ * bits it is little work to ask for each vector. */
 VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const gemm_column *out,
                          int64_t ldc) {
     const bool bias = out[0].bias, linear = f->act == NNF_LINEAR && !f->row_scale;
-    const gemm_finish nothing = {.stream = f->stream, .act = NNF_LINEAR};
-    gemm_finish one = nothing;
+    gemm_finish one = {.stream = f->stream, .act = NNF_LINEAR};
     if (linear && !f->accumulate && !f->row_bias && !bias) {
-        finish_vectors(t, nothing, row, false, out, ldc);
-    } else if (linear && !f->row_bias && !bias) {
+        finish_vectors(t, one, row, false, out, ldc);
+    } else if (PACKED_PAYS && linear && !f->row_bias && !bias) {
         one.accumulate = true;
         finish_vectors(t, one, row, false, out, ldc);
-    } else if (linear && !f->accumulate && !bias) {
+    } else if (PACKED_PAYS && linear && !f->accumulate && !bias) {
         one.row_bias = f->row_bias;
         finish_vectors(t, one, row, false, out, ldc);
-    } else if (linear && !f->accumulate && !f->row_bias) {
-        finish_vectors(t, nothing, row, true, out, ldc);
+    } else if (PACKED_PAYS && linear && !f->accumulate && !f->row_bias) {
+        finish_vectors(t, one, row, true, out, ldc);
     } else {
         finish_vectors(t, *f, row, bias, out, ldc);
     }
@@ -141,7 +141,7 @@ static void whole_packed_tile(int64_t k, const real *a, const real *b, int64_t b
     if (!f->stream)
         fetch_tile(out, row, ldc);
     clear(MR, NV, &t);
-    accumulate_whole(k, a, 1, MR, b, VL, b_vector, &t);
+    accumulate_turns(MR, k, a, 1, MR, b, VL, b_vector, &t);
     finish_tile(&t, f, row, out, ldc);
 }
 

@@ -24,18 +24,13 @@ VINLINE void clear(int rows, int vectors, tile *t) {
 
 /* sum[v] += element * row[v]. In assembly with 16 registers, where GCC broadcasts several elements
  * ahead and overwrites factors: a fifth more instructions, which copy registers. */
-#if NNF_DTYPE_BITS == 32
-#define SUFFIX "s"
-#else
-#define SUFFIX "d"
-#endif
 VINLINE void add_row(int vectors, const real *element, const vec *row, vec *sum) {
-#if defined(__FMA__) && !defined(__AVX512F__)
+#if defined(__FMA__) && !defined(__AVX512F__) && NNF_DTYPE_BITS == 32
     if (vectors == 2) {
         vec all;
-        __asm__("vbroadcasts" SUFFIX " %3, %2\n\t"
-                "vfmadd231p" SUFFIX " %4, %2, %0\n\t"
-                "vfmadd231p" SUFFIX " %5, %2, %1"
+        __asm__("vbroadcastss %3, %2\n\t"
+                "vfmadd231ps %4, %2, %0\n\t"
+                "vfmadd231ps %5, %2, %1"
                 : "+x"(sum[0]), "+x"(sum[1]), "=&x"(all)
                 : "m"(*element), "x"(row[0]), "x"(row[1]));
         return;
@@ -44,7 +39,6 @@ VINLINE void add_row(int vectors, const real *element, const vec *row, vec *sum)
     NNF_EACH (v, vectors)
         sum[v] = vfma(vset1(*element), row[v], sum[v]);
 }
-#undef SUFFIX
 
 /* Adds the products of one depth: element i of the column is a[i * a_row]. */
 VINLINE void add_depth(int rows, int vectors, const real *a, int64_t a_row, const real *b,
@@ -76,19 +70,20 @@ VINLINE void accumulate(int rows, int vectors, int64_t k, const real *restrict a
     }
 }
 
-/* The same for a whole tile and constant strides, but for b_vector: several depths to a turn of the
+/* The same for NV vectors and constant strides, but for b_vector: several depths to a turn of the
  * loop, whose own instructions count where another thread has the same core: up to a sixth of the
  * time. 512 bits keep the multipliers busy for longer. */
 enum { TURN = PACKED_PAYS ? 4 : 1 };
-VINLINE void accumulate_whole(int64_t k, const real *restrict a, int64_t a_row, int64_t a_depth,
-                              const real *restrict b, int64_t b_depth, int64_t b_vector, tile *t) {
+VINLINE void accumulate_turns(int rows, int64_t k, const real *restrict a, int64_t a_row,
+                              int64_t a_depth, const real *restrict b, int64_t b_depth,
+                              int64_t b_vector, tile *t) {
     for (; TURN > 1 && k >= TURN; k -= TURN, a += TURN * a_depth, b += TURN * b_depth)
         NNF_EACH (p, TURN) {
-            add_depth(MR, NV, a + p * a_depth, a_row, b + p * b_depth, b_vector, t);
+            add_depth(rows, NV, a + p * a_depth, a_row, b + p * b_depth, b_vector, t);
             __asm__ volatile("" ::: "memory"); /* loads of several depths are too many registers */
         }
     for (; k > 0; k--, a += a_depth, b += b_depth)
-        add_depth(MR, NV, a, a_row, b, b_vector, t);
+        add_depth(rows, NV, a, a_row, b, b_vector, t);
 }
 
 /* The same for the first half of one vector. */

@@ -44,7 +44,10 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, const real *x, const r
     for (int i = 0; i < VL; i += STEP) {
         tile t;
         clear(STEP, vectors, &t);
-        accumulate(STEP, vectors, tiles, x + i, 1, VL, 0, dy, VL, dy_group, &t);
+        if (vectors == NV)
+            accumulate_turns(STEP, tiles, x + i, 1, VL, dy, VL, dy_group, &t);
+        else
+            accumulate(STEP, vectors, tiles, x + i, 1, VL, 0, dy, VL, dy_group, &t);
         for (int k = 0; k < STEP; k++)
             for (int v = 0; v < vectors; v++) {
                 real *const to = sums + (i + k) * pitch + v * VL;
