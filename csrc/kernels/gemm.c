@@ -209,8 +209,9 @@ static int run_product(const product *g) {
     if (g->k >= 4 * KC && g->m * g->n <= SMALL_RESULT)
         return run_by_depth(g);
     const bool transposed_a = g->a_depth != 1;
-    const bool pack_a = g->m * g->k > (transposed_a ? LARGE_A / 2 : LARGE_A) &&
-                        g->n > (transposed_a ? 4 * NR : 8 * NR);
+    const bool pack_a = (g->m * g->k > (transposed_a ? LARGE_A / 2 : LARGE_A) &&
+                         g->n > (transposed_a ? 4 * NR : 8 * NR)) ||
+                        (PACKED_PAYS && transposed_a && g->n > 32 * NR);
     const bool pack_b =
         g->m > FEW_ROWS && (g->n * g->k > LARGE_B || (g->b_depth == 1 && g->m * g->k > LARGE_A));
     const int64_t depth = pack_a || pack_b ? MIN(DEPTH, g->k) : g->k;
