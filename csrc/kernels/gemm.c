@@ -37,21 +37,24 @@ typedef struct {
     real *y;
 } product;
 
-/* Rows [i, i + m), columns [j, j + n), depths [p, p + k) of it; the packed operands or NULL. */
+/* Rows [i, i + m), columns [j, j + n), depths [p, p + k) of it; the packed operands or NULL. Where
+ * one task has all columns of its rows, it packs these rows itself, block by block. */
 typedef struct {
     int64_t i, m, j, n, p, k;
     real *a, *b;
+    bool own_rows;
 } part;
 
-/* How a part of y is cut into tasks of at most rows x cols: enough for many threads, as square as
- * the caches like. Bits do not depend on it. */
+/* How a part of y is cut into tasks of at most rows x cols: TASKS of them, enough for many threads,
+ * as square as the caches like. Bits do not depend on it. */
+enum { TASKS = 24 };
 typedef struct {
     int64_t rows, cols, row_tasks, col_tasks;
 } tiling;
 
 static tiling choose_tiling(int64_t m, int64_t n, bool whole_columns) {
     tiling t = {.rows = whole_columns ? m : MC, .cols = NC};
-    while (ceil_div(m, t.rows) * ceil_div(n, t.cols) < 24 &&
+    while (ceil_div(m, t.rows) * ceil_div(n, t.cols) < TASKS &&
            (t.cols > NR || (t.rows > 4 * MR && !whole_columns))) {
         if (t.cols > NR && (t.cols >= t.rows || t.rows <= 4 * MR || whole_columns))
             t.cols /= 2;
@@ -83,9 +86,9 @@ static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t 
 
 /* Rows [i, i + rows) and columns [j, j + cols) of a part times its depths. Columns that are not
  * packed are read where they lie, but for the last ones that fill no vector, or packed into
- * `scratch` (cols, KC). */
+ * `scratch` (cols, KC); its own rows are packed behind them, into own_a (rows, KC). */
 static void multiply_task(const product *g, const part *s, int64_t i, int64_t rows, int64_t j,
-                          int64_t cols, real *scratch) {
+                          int64_t cols, real *scratch, real *own_a) {
     gemm_column out[NC / VL];
     const int64_t vectors = ceil_div(cols, VL);
     int64_t p = 0;
@@ -98,18 +101,21 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
             out[v].width = MIN(VL, cols - v * VL);
             out[v].bias = last && g->col_bias ? g->col_bias + col : NULL;
         }
-        const gemm_part stretch = {
-            s->a ? s->a + i * s->k + p * MR
-                 : g->a + (s->i + i) * g->a_row + (s->p + p) * g->a_depth,
-            k,
-        };
-        const gemm_left a = {
-            .tile = s->a ? s->k * MR : MR * g->a_row,
-            .row = s->a ? 1 : g->a_row,
-            .depth = s->a ? MR : g->a_depth,
-            .parts = 1,
-            .part = &stretch,
-        };
+        const real *const rows_of_a = g->a + (s->i + i) * g->a_row + (s->p + p) * g->a_depth;
+        gemm_part stretch = {rows_of_a, k};
+        gemm_left a = {.tile = MR * g->a_row,
+                       .row = g->a_row,
+                       .depth = g->a_depth,
+                       .parts = 1,
+                       .part = &stretch};
+        if (s->a || own_a) {
+            stretch.a = own_a ? own_a : s->a + i * s->k + p * MR;
+            a.tile = MR * (own_a ? k : s->k);
+            a.row = 1;
+            a.depth = MR;
+        }
+        if (own_a)
+            FN(gemm_pack)(rows, k, MR, rows_of_a, g->a_row, g->a_depth, own_a);
         const gemm_finish f = {
             .accumulate = s->p + p > 0, .stream = g->stream, .act = last ? g->act : NNF_LINEAR};
         const gemm_right packed = {s->b ? s->b + j * s->k + p * VL : scratch,
@@ -137,10 +143,12 @@ static int multiply_part(const product *g, const part *s) {
                  0.02 * (double)s->k * (double)s->m * (double)s->n, {
                      const int64_t i = index / t.col_tasks * t.rows;
                      const int64_t j = index % t.col_tasks * t.cols, cols = MIN(t.cols, s->n - j);
-                     const int64_t own = transposed ? round_up(cols, VL) : VL;
-                     real *const scratch = s->b ? NULL : alloc_reals(own * MIN(KC, s->k));
-                     if (scratch || s->b)
-                         multiply_task(g, s, i, MIN(t.rows, s->m - i), j, cols, scratch);
+                     const int64_t own_b = s->b ? 0 : transposed ? round_up(cols, VL) : VL;
+                     const int64_t own_a = s->own_rows ? round_up(t.rows, MR) : 0;
+                     real *const scratch = alloc_reals((own_b + own_a) * MIN(KC, s->k));
+                     if (scratch)
+                         multiply_task(g, s, i, MIN(t.rows, s->m - i), j, cols, scratch,
+                                       own_a ? scratch + own_b * MIN(KC, s->k) : NULL);
                      else
                          failed = 1;
                      nnf_free(scratch);
@@ -189,7 +197,7 @@ static int run_by_depth(const product *g) {
         const part whole = {.m = g->m, .n = g->n, .k = of_block.k};
         real *const scratch = alloc_reals(scratch_size);
         for (int64_t j = 0; scratch && j < g->n; j += NC)
-            multiply_task(&of_block, &whole, 0, g->m, j, MIN(NC, g->n - j), scratch);
+            multiply_task(&of_block, &whole, 0, g->m, j, MIN(NC, g->n - j), scratch, NULL);
         if (!scratch)
             failed = 1;
         nnf_free(scratch);
@@ -214,11 +222,13 @@ static int run_product(const product *g) {
                         (PACKED_PAYS && transposed_a && g->n > 32 * NR);
     const bool pack_b =
         g->m > FEW_ROWS && (g->n * g->k > LARGE_B || (g->b_depth == 1 && g->m * g->k > LARGE_A));
-    const int64_t depth = pack_a || pack_b ? MIN(DEPTH, g->k) : g->k;
-    const int64_t rows = pack_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
-    real *const a = pack_a ? alloc_reals(round_up(MIN(rows, g->m), MR) * depth) : NULL;
+    const bool own_rows = pack_a && g->n <= NC && g->m >= TASKS * MC && (pack_b || g->b_col == 1);
+    const bool pack_all_a = pack_a && !own_rows;
+    const int64_t depth = pack_all_a || pack_b ? MIN(DEPTH, g->k) : g->k;
+    const int64_t rows = pack_all_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
+    real *const a = pack_all_a ? alloc_reals(round_up(MIN(rows, g->m), MR) * depth) : NULL;
     real *const b = pack_b ? alloc_reals(round_up(MIN(cols, g->n), VL) * depth) : NULL;
-    int status = (pack_a && !a) || (pack_b && !b) ? NNF_NO_MEMORY : NNF_OK;
+    int status = (pack_all_a && !a) || (pack_b && !b) ? NNF_NO_MEMORY : NNF_OK;
     for (int64_t j = 0; j < g->n && status == NNF_OK; j += cols) {
         int64_t p = 0;
         do {
@@ -230,7 +240,8 @@ static int run_product(const product *g) {
                                 .p = p,
                                 .k = MIN(depth, g->k - p),
                                 .a = a,
-                                .b = b};
+                                .b = b,
+                                .own_rows = own_rows};
                 if (a || b)
                     pack_part(g, &s);
                 status = multiply_part(g, &s);
