@@ -8,18 +8,22 @@
 /* Panels filled side by side: the same depth of each lies whole pages from the next, so in the same
  * set of the L1 cache, which holds 8 lines. */
 enum { TOGETHER = 8 };
+/* Depths that lie pages apart are not foreseen by the CPU: so many ahead are fetched. */
+enum { AHEAD = 8 };
 
 /* Deals `depths` depths of items out to the panels. */
 VINLINE void deal(int depths, int64_t count, int64_t k, int64_t width, const real *from,
                   int64_t depth_stride, real *to) {
     int64_t i = 0;
     for (; i + width <= count; i += width)
-        for (int p = 0; p < depths; p++) /* of constant width: a move or two */
+        for (int p = 0; p < depths; p++) { /* of constant width: a move or two */
+            __builtin_prefetch(from + (p + AHEAD) * depth_stride + i);
             if (width == VL)
                 vstore(to + i * k + p * width, vload(from + p * depth_stride + i));
             else
                 memcpy(to + i * k + p * width, from + p * depth_stride + i,
                        (size_t)width * sizeof *to);
+        }
     for (int p = 0; i < count && p < depths; p++) {
         const real *const rest = from + p * depth_stride + i;
         real *const at = to + i * k + p * width;
