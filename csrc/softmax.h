@@ -56,13 +56,15 @@ VINLINE vec lane_max(int64_t n, const real *x) {
     return vmax(vmax(top[0], top[1]), vmax(top[2], top[3]));
 }
 
-/* The sum of e^(x - top) of each lane; the terms are kept in e unless that is NULL. */
+/* The sum of e^(x - top) of each lane; the terms are kept in e unless that is NULL. Meanwhile what
+ * follows in memory is fetched: the next row, whose maximum would wait for it. */
 VINLINE vec lane_sum_exp(int64_t n, const real *x, vec top, real *e) {
     vec sum = vzero();
     for (int64_t j = 0; j < n;) {
         const int64_t end = MIN(n, j + SUM_BLOCK);
         vec part = vzero();
         for (; j < end; j += VL) {
+            __builtin_prefetch(x + n + j);
             const vec term = vexp_negative(vload_or(x + j, n - j, vset1((real)-INFINITY)) - top);
             part += term;
             if (e)

@@ -151,12 +151,12 @@ int FN(cross_entropy)(int64_t rows, int64_t cols, const real *x, const int64_t *
 }
 
 /* dx = scale (mass e^(x - lse) - (1 - s) q - s / cols), without the q of a label; mass: the sum of
- * the target over the row. */
+ * the target over the row. No x is above lse. */
 VINLINE void gradient(const problem *p, int64_t n, const real *x, const real *q, vec lse, vec mass,
                       vec scale, real *dx) {
     const real keep = 1 - p->smoothing, uniform = p->smoothing / (real)p->cols;
     for (int64_t j = 0; j < n; j += VL) {
-        vec d = mass * vexp(vload_or(x + j, n - j, vzero()) - lse) - uniform;
+        vec d = mass * vexp_negative(vload_or(x + j, n - j, vzero()) - lse) - uniform;
         if (q)
             d -= keep * vload_or(q + j, n - j, vzero());
         vstore_upto(dx + j, d * scale, n - j);
