@@ -53,12 +53,8 @@ VINLINE vec greatest_lanes(int64_t n, const real *x) {
 }
 
 static double greatest_of(int64_t n, const real *x) {
-    real lane[VL];
-    vstore(lane, greatest_lanes(n, x));
-    double result = -INFINITY;
-    for (int j = 0; j < VL; j++)
-        result = greater(result, (double)lane[j]);
-    return result;
+    const vec lanes = greatest_lanes(n, x);
+    return vany(lanes != lanes) ? (double)NAN : (double)vmax_lanes(lanes)[0];
 }
 
 /* Reduce `rows` rows of `width` columns, `pitch` apart, to result (width). */
