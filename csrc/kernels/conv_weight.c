@@ -20,11 +20,13 @@ typedef struct {
     int64_t rows, channels, entries; /* of a group; entries = channels x taps */
     int64_t block_channels;
     int64_t row_tasks, channel_tasks, parts;
-    real *sums;      /* (parts, groups, entries, rows) */
+    int64_t part_size;
+    real *sums;      /* (parts, groups, entries, rows), part_size apart */
     real *bias_sums; /* (parts, k) or NULL */
 } weight_gradient;
 
 enum { ENTRIES = 288, MAX_PARTS = 16 };
+enum { LINE = 64 / sizeof(real) }; /* reals of a line of the cache */
 
 /* What a task works on: some channels of x, some rows of dy. */
 typedef struct {
@@ -126,10 +128,8 @@ static int run_task(const weight_gradient *g, int64_t index) {
     const block b = find_block(g, index);
     const int64_t pixels = g->d->oh * g->d->ow, depth = MIN(KC, pixels);
     const int64_t together = MAX(1, KC / pixels);
-    real *const sums =
-        g->sums +
-        ((b.part * g->d->groups + b.group) * g->entries + b.channel * g->from.taps) * g->rows +
-        b.row;
+    real *const sums = g->sums + b.part * g->part_size +
+                       (b.group * g->entries + b.channel * g->from.taps) * g->rows + b.row;
     gemm_column out[NC / VL];
     for (int64_t v = 0; v * VL < b.rows; v++)
         out[v] = (gemm_column){.c = sums + v * VL, .width = MIN(VL, b.rows - v * VL)};
@@ -144,23 +144,26 @@ static int run_task(const weight_gradient *g, int64_t index) {
     return ready ? NNF_OK : NNF_NO_MEMORY;
 }
 
-/* dweight (rows, entries) of a group: VL rows from `row` on of the parts' sums, added in order and
- * turned. */
-static void add_parts(const weight_gradient *g, int64_t group, int64_t row, real *dweight) {
-    const int64_t rows = MIN(VL, g->rows - row), size = g->d->groups * g->entries * g->rows;
-    const real *const sums = g->sums + group * g->entries * g->rows + row;
-    for (int64_t e = 0; e < g->entries; e += VL) {
-        const int64_t entries = MIN(VL, g->entries - e);
-        vec turned[VL];
-        for (int64_t i = 0; i < VL; i++) {
-            turned[i] = vzero();
-            for (int64_t part = 0; i < entries && part < g->parts; part++)
-                turned[i] += vload_or(sums + part * size + (e + i) * g->rows, rows, vzero());
-        }
-        vtranspose(turned);
-        for (int64_t i = 0; i < rows; i++)
-            vstore_upto(dweight + ((group * g->rows + row + i) * g->entries + e), turned[i],
-                        entries);
+/* dweight (rows, entries) of a group: columns [entry, entry + LINE) of the parts' sums, added in
+ * order and turned. */
+static void add_parts(const weight_gradient *g, int64_t group, int64_t entry, real *dweight) {
+    const int64_t entries = MIN(LINE, g->entries - entry);
+    const real *const sums = g->sums + (group * g->entries + entry) * g->rows;
+    real *const to = dweight + group * g->rows * g->entries + entry;
+    for (int64_t row = 0; row < g->rows; row += LINE) {
+        real turned[LINE * LINE];
+        for (int64_t e = 0; e < entries; e++)
+            for (int64_t v = 0; v < LINE && row + v < g->rows; v += VL) {
+                const real *const from = sums + e * g->rows + row + v;
+                const int64_t width = g->rows - row - v;
+                vec sum = vload_or(from, width, vzero());
+                for (int64_t part = 1; part < g->parts; part++)
+                    sum += vload_or(from + part * g->part_size, width, vzero());
+                vstore(turned + e * LINE + v, sum);
+            }
+        for (int64_t i = 0; i < MIN(LINE, g->rows - row); i++)
+            for (int64_t e = 0; e < entries; e++)
+                to[(row + i) * g->entries + e] = turned[e * LINE + i];
     }
 }
 
@@ -182,7 +185,8 @@ int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real 
     g.channel_tasks = ceil_div(channels, g.block_channels);
     const int64_t tiles = g.row_tasks * g.channel_tasks * d->groups;
     g.parts = MAX(1, MIN(MIN(MAX_PARTS, d->n), ceil_div(MAX_PARTS, tiles)));
-    g.sums = alloc_reals(g.parts * d->k * g.entries);
+    g.part_size = d->k * g.entries + LINE;
+    g.sums = alloc_reals(g.parts * g.part_size);
     g.bias_sums = dbias ? alloc_reals(g.parts * d->k) : NULL;
     atomic_int failed = !g.sums || (dbias && !g.bias_sums);
     if (!failed)
@@ -191,10 +195,10 @@ int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real 
                          if (run_task(&g, index) != NNF_OK)
                              failed = 1;
                      });
-    const int64_t vectors = ceil_div(g.rows, VL);
+    const int64_t lines = ceil_div(g.entries, LINE);
     if (!failed)
-        PARALLEL_FOR(i, d->groups * vectors, 0.3 * (double)(g.parts * d->k * g.entries),
-                     add_parts(&g, i / vectors, i % vectors * VL, dweight));
+        PARALLEL_FOR(i, d->groups * lines, 0.3 * (double)(g.parts * d->k * g.entries),
+                     add_parts(&g, i / lines, i % lines * LINE, dweight));
     for (int64_t k = 0; dbias && !failed && k < d->k; k++) {
         dbias[k] = 0;
         for (int64_t part = 0; part < g.parts; part++)
