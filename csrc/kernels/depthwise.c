@@ -90,7 +90,7 @@ int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
         if (!in)
             status = NNF_NO_MEMORY;
         for (int64_t p = task * group; in && p < MIN((task + 1) * group, planes); p++) {
-            fill_frame(&frame, d->h, d->w, x + p * d->h * d->w, in);
+            fill_frame(&frame, d->h, d->w, x + p * d->h * d->w, d->h * d->w, in);
             for (int64_t i = 0; i < m; i++) {
                 const int64_t k = p % d->c * m + i;
                 const tap_list list = {taps, offset, weight + k * taps};
@@ -188,7 +188,7 @@ int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *
             status = NNF_NO_MEMORY;
         for (int64_t p = task * group; frames && p < MIN((task + 1) * group, planes); p++) {
             for (int64_t i = 0; i < m; i++)
-                fill_frame(&by.f, d->oh, d->ow, dy + (p * m + i) * out,
+                fill_frame(&by.f, d->oh, d->ow, dy + (p * m + i) * out, out,
                            frames + i * size_of(&by.f));
             for (int64_t t = 0; t < taps; t++)
                 ordered[t] = weight[p % d->c * taps + by.index[t]];

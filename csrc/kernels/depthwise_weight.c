@@ -77,7 +77,7 @@ static void channel_gradient(const nnf_conv *d, const depthwise_frame *f, const 
     }
     int64_t added = 0;
     for (int64_t n = 0; n < d->n; n++) {
-        fill_frame(f, d->h, d->w, x + (n * d->c + c) * d->h * d->w, in);
+        fill_frame(f, d->h, d->w, x + (n * d->c + c) * d->h * d->w, d->c * d->h * d->w, in);
         for (int64_t oh = 0; oh < d->oh; oh += band) {
             const int64_t rows = MIN(band, d->oh - oh);
             if (added + rows * per_row > SHORT_SUM) {
