@@ -9,9 +9,10 @@
 #include "depthwise.h"
 #include "sum.h"
 
-/* sum[t] += dy[i] * x[offset[t] + i] over rows of `count` elements, for `taps` taps. */
+/* sum[t] += dy[i] * x[offset[t] + i] over rows of `count` elements, for `taps` taps. What lies
+ * `ahead` in dy is fetched. */
 VINLINE void dot_taps(int taps, int64_t rows, int64_t count, const int64_t *offset, const real *dy,
-                      const real *x, int64_t x_pitch, vec *total) {
+                      int64_t ahead, const real *x, int64_t x_pitch, vec *total) {
     vec sum[9];
     for (int t = 0; t < taps; t++)
         sum[t] = total[t];
@@ -19,6 +20,7 @@ VINLINE void dot_taps(int taps, int64_t rows, int64_t count, const int64_t *offs
         int64_t i = 0;
         for (; i + VL <= count; i += VL) {
             const vec factor = vload(dy + i);
+            __builtin_prefetch(dy + ahead + i, 0, 2);
             for (int t = 0; t < taps; t++)
                 sum[t] = vfma(factor, vload(x + offset[t] + i), sum[t]);
         }
@@ -36,14 +38,14 @@ VINLINE void dot_taps(int taps, int64_t rows, int64_t count, const int64_t *offs
 }
 
 static void dot_rows(int64_t taps, int64_t rows, int64_t count, const int64_t *offset,
-                     const real *dy, const real *x, int64_t x_pitch, vec *sum) {
+                     const real *dy, int64_t ahead, const real *x, int64_t x_pitch, vec *sum) {
     int64_t t = 0;
     for (; t + 9 <= taps; t += 9)
-        dot_taps(9, rows, count, offset + t, dy, x, x_pitch, sum + t);
+        dot_taps(9, rows, count, offset + t, dy, ahead, x, x_pitch, sum + t);
     for (; t + 5 <= taps; t += 5)
-        dot_taps(5, rows, count, offset + t, dy, x, x_pitch, sum + t);
+        dot_taps(5, rows, count, offset + t, dy, ahead, x, x_pitch, sum + t);
     for (; t < taps; t++)
-        dot_taps(1, rows, count, offset + t, dy, x, x_pitch, sum + t);
+        dot_taps(1, rows, count, offset + t, dy, ahead, x, x_pitch, sum + t);
 }
 
 /* Moves the sums (taps) to the totals. */
@@ -87,8 +89,8 @@ static void channel_gradient(const nnf_conv *d, const depthwise_frame *f, const 
             added += rows * per_row;
             for (int64_t i = 0; i < m; i++)
                 dot_rows(taps, rows, d->ow, offset,
-                         dy + ((n * d->k + c * m + i) * d->oh + oh) * d->ow, in + oh * step, step,
-                         sum + i * taps);
+                         dy + ((n * d->k + c * m + i) * d->oh + oh) * d->ow, d->k * d->oh * d->ow,
+                         in + oh * step, step, sum + i * taps);
         }
     }
     flush(m * taps, sum, total);
