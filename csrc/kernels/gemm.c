@@ -37,12 +37,13 @@ typedef struct {
     real *y;
 } product;
 
-/* Rows [i, i + m), columns [j, j + n), depths [p, p + k) of it; the packed operands or NULL. Where
- * one task has all columns of its rows, it packs these rows itself, block by block. */
+/* Rows [i, i + m), columns [j, j + n), depths [p, p + k) of it; the packed operands or NULL. A task
+ * that has all columns of its rows, or all rows of its columns, can pack these itself, block by
+ * block. */
 typedef struct {
     int64_t i, m, j, n, p, k;
     real *a, *b;
-    bool own_rows;
+    bool own_rows, own_columns;
 } part;
 
 /* How a part of y is cut into tasks of at most rows x cols: TASKS of them, enough for many threads,
@@ -121,7 +122,7 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
         const gemm_right packed = {s->b ? s->b + j * s->k + p * VL : scratch,
                                    s->b ? s->k * VL : k * VL, VL};
         int64_t done = 0;
-        if (!s->b && g->b_col == 1) { /* whole vectors where they lie */
+        if (!s->b && !s->own_columns) { /* whole vectors where they lie */
             const gemm_right b = {g->b + s->j + j + (s->p + p) * g->b_depth, VL, g->b_depth};
             done = cols / VL;
             FN(gemm_block)(rows, &a, &b, done, out, g->n, &f);
@@ -136,14 +137,13 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
 }
 
 static int multiply_part(const product *g, const part *s) {
-    const bool transposed = !s->b && g->b_col != 1; /* packed by the tasks: once each */
-    const tiling t = choose_tiling(s->m, s->n, transposed);
+    const tiling t = choose_tiling(s->m, s->n, s->own_columns);
     atomic_int failed = 0;
     PARALLEL_FOR(index, t.row_tasks * t.col_tasks,
                  0.02 * (double)s->k * (double)s->m * (double)s->n, {
                      const int64_t i = index / t.col_tasks * t.rows;
                      const int64_t j = index % t.col_tasks * t.cols, cols = MIN(t.cols, s->n - j);
-                     const int64_t own_b = s->b ? 0 : transposed ? round_up(cols, VL) : VL;
+                     const int64_t own_b = s->b ? 0 : s->own_columns ? round_up(cols, VL) : VL;
                      const int64_t own_a = s->own_rows ? round_up(t.rows, MR) : 0;
                      real *const scratch = alloc_reals((own_b + own_a) * MIN(KC, s->k));
                      if (scratch)
@@ -194,7 +194,7 @@ static int run_by_depth(const product *g) {
         of_block.col_bias = NULL;
         of_block.act = NNF_LINEAR;
         of_block.y = sums + block * g->m * g->n;
-        const part whole = {.m = g->m, .n = g->n, .k = of_block.k};
+        const part whole = {.m = g->m, .n = g->n, .k = of_block.k, .own_columns = g->b_col != 1};
         real *const scratch = alloc_reals(scratch_size);
         for (int64_t j = 0; scratch && j < g->n; j += NC)
             multiply_task(&of_block, &whole, 0, g->m, j, MIN(NC, g->n - j), scratch, NULL);
@@ -220,9 +220,11 @@ static int run_product(const product *g) {
     const bool pack_a = (g->m * g->k > (transposed_a ? LARGE_A / 2 : LARGE_A) &&
                          g->n > (transposed_a ? 4 * NR : 8 * NR)) ||
                         (PACKED_PAYS && transposed_a && g->n > 32 * NR);
-    const bool pack_b =
-        g->m > FEW_ROWS && (g->n * g->k > LARGE_B || (g->b_depth == 1 && g->m * g->k > LARGE_A));
-    const bool own_rows = pack_a && g->n <= NC && g->m >= TASKS * MC && (pack_b || g->b_col == 1);
+    const bool large_a = g->m * g->k > LARGE_A, transposed_b = g->b_col != 1;
+    const bool large_b = g->m > FEW_ROWS && (g->n * g->k > LARGE_B || (transposed_b && large_a));
+    const bool own_columns = large_b ? !large_a && g->n >= TASKS * NR : transposed_b;
+    const bool pack_b = large_b && !own_columns;
+    const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= TASKS * MC;
     const bool pack_all_a = pack_a && !own_rows;
     const int64_t depth = pack_all_a || pack_b ? MIN(DEPTH, g->k) : g->k;
     const int64_t rows = pack_all_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
@@ -241,7 +243,8 @@ static int run_product(const product *g) {
                                 .k = MIN(depth, g->k - p),
                                 .a = a,
                                 .b = b,
-                                .own_rows = own_rows};
+                                .own_rows = own_rows,
+                                .own_columns = own_columns};
                 if (a || b)
                     pack_part(g, &s);
                 status = multiply_part(g, &s);
