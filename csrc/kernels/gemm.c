@@ -137,7 +137,8 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
 }
 
 static int multiply_part(const product *g, const part *s) {
-    const tiling t = choose_tiling(s->m, s->n, s->own_columns);
+    const tiling t = s->own_rows ? (tiling){MC, NC, ceil_div(s->m, MC), 1}
+                                 : choose_tiling(s->m, s->n, s->own_columns);
     atomic_int failed = 0;
     PARALLEL_FOR(index, t.row_tasks * t.col_tasks,
                  0.02 * (double)s->k * (double)s->m * (double)s->n, {
@@ -224,7 +225,7 @@ static int run_product(const product *g) {
     const bool large_b = g->m > FEW_ROWS && (g->n * g->k > LARGE_B || (transposed_b && large_a));
     const bool own_columns = large_b ? !large_a && g->n >= TASKS * NR : transposed_b;
     const bool pack_b = large_b && !own_columns;
-    const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= TASKS * MC;
+    const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= 16 * MC;
     const bool pack_all_a = pack_a && !own_rows;
     const int64_t depth = pack_all_a || pack_b ? MIN(DEPTH, g->k) : g->k;
     const int64_t rows = pack_all_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
