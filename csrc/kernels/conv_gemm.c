@@ -213,45 +213,25 @@ static int run_gathered(gathered_product *g) {
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }
 
-/* The turned weights of a phase: rows are the channels of weight (k, channels, taps), depths its k
- * x the phase's taps. */
-static int run_turned(gathered_product *g, const real *weight, int64_t taps,
-                      const int64_t *tap_index) {
+/* The product with weights that are packed first: row r of a group has its depth c, t (channel and
+ * tap) at weight[r * row + c * channel + t], or at tap_index[t] instead of t. */
+static int run_packed(gathered_product *g, const real *weight, int64_t group, int64_t row,
+                      int64_t channel, const int64_t *tap_index) {
     const int64_t depth = g->channels * g->from.taps, tiles = ceil_div(g->rows, MR);
     g->left_group = tiles * MR * depth;
     real *const packed = alloc_reals(g->groups * g->left_group);
     if (!packed)
         return NNF_NO_MEMORY;
     PARALLEL_FOR(q, g->groups * tiles, 0.5 * (double)(g->groups * g->left_group), {
-        const int64_t row = q % tiles * MR, rows = MIN(MR, g->rows - row);
-        const real *from = weight + (q / tiles * g->channels * g->rows + row) * taps;
+        const int64_t first = q % tiles * MR, rows = MIN(MR, g->rows - first);
+        const real *from = weight + q / tiles * group + first * row;
         real *to = packed + q * MR * depth;
-        for (int64_t c = 0; c < g->channels; c++, from += g->rows * taps)
-            for (int64_t t = 0; t < g->from.taps; t++, to += MR)
+        for (int64_t c = 0; c < g->channels; c++, from += channel)
+            for (int64_t t = 0; t < g->from.taps; t++, to += MR) {
+                const real *const column = from + (tap_index ? tap_index[t] : t);
                 for (int64_t i = 0; i < MR; i++)
-                    to[i] = i < rows ? from[i * taps + tap_index[t]] : 0;
-    });
-    g->left = packed;
-    g->weights = (gemm_left){.tile = MR * depth, .row = 1, .depth = MR};
-    const int status = run_gathered(g);
-    nnf_free(packed);
-    return status;
-}
-
-/* The same product with weights (groups, rows, depth) packed. */
-static int run_packed(gathered_product *g) {
-    const int64_t depth = g->channels * g->from.taps, tiles = ceil_div(g->rows, MR);
-    const real *const weights = g->left;
-    const int64_t group_size = g->left_group;
-    g->left_group = tiles * MR * depth;
-    real *const packed = alloc_reals(g->groups * g->left_group + VL);
-    if (!packed)
-        return NNF_NO_MEMORY;
-    PARALLEL_FOR(q, g->groups * tiles, 0.3 * (double)(g->groups * g->left_group), {
-        const int64_t row = q % tiles * MR;
-        FN(gemm_pack)(MIN(MR, g->rows - row), depth, MR,
-                      weights + q / tiles * group_size + row * depth, depth, 1,
-                      packed + q * MR * depth);
+                    to[i] = i < rows ? column[i * row] : 0;
+            }
     });
     g->left = packed;
     g->weights = (gemm_left){.tile = MR * depth, .row = 1, .depth = MR};
@@ -282,7 +262,8 @@ int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight,
     if (!FN(conv_gather_windows)(d, &g.from))
         return NNF_NO_MEMORY;
     const bool many = PACKED_PAYS && d->n * d->oh * d->ow >= MANY_PIXELS && rows >= MR;
-    const int status = many ? run_packed(&g) : run_gathered(&g);
+    const int status =
+        many ? run_packed(&g, weight, g.left_group, g.weights.row, taps, NULL) : run_gathered(&g);
     FN(conv_gather_free_windows)(&g.from);
     return status;
 }
@@ -352,7 +333,8 @@ int FN(conv_gemm_backward_input)(const nnf_conv *d, const real *dy, const real *
             if (g.from.taps == 0) /* no tap reaches these pixels */
                 continue;
             FN(conv_gather_bounds)(&g.from);
-            status = run_turned(&g, weight, taps, table + 2 * taps);
+            status = run_packed(&g, weight, channels * rows * taps, taps, channels * taps,
+                                table + 2 * taps);
         }
     nnf_free(table);
     return status;

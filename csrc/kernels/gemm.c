@@ -12,6 +12,7 @@
 
 #include "activate.h"
 #include "elementwise.h"
+#include "sum.h"
 
 /* What is packed at once: bounds the scratch to DEPTH (ROWS + COLS) reals. */
 enum { DEPTH = 4 * KC, ROWS = 48 * MC, COLS = 16 * NC };
@@ -35,6 +36,7 @@ typedef struct {
     nnf_activation act;
     bool stream; /* y past the cache */
     real *y;
+    real *row_sums; /* (m) of op(a) = a^T over its depth, wanted too, or NULL */
 } product;
 
 /* Rows [i, i + m), columns [j, j + n), depths [p, p + k) of it; the packed operands or NULL. A task
@@ -136,23 +138,29 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
     } while (p < s->k);
 }
 
+static int run_task(const product *g, const part *s, const tiling *t, int64_t index) {
+    const int64_t i = index / t->col_tasks * t->rows, rows = MIN(t->rows, s->m - i);
+    const int64_t j = index % t->col_tasks * t->cols, cols = MIN(t->cols, s->n - j);
+    const int64_t own_b = s->b ? 0 : s->own_columns ? round_up(cols, VL) : VL;
+    const int64_t own_a = s->own_rows ? round_up(rows, MR) : 0;
+    real *const scratch = alloc_reals((own_b + own_a) * MIN(KC, s->k));
+    if (!scratch)
+        return NNF_NO_MEMORY;
+    multiply_task(g, s, i, rows, j, cols, scratch, own_a ? scratch + own_b * MIN(KC, s->k) : NULL);
+    nnf_free(scratch);
+    if (own_a && s->p == 0 && g->row_sums) /* the cache has these columns of a now */
+        return FN(sum_columns)(g->k, rows, g->a_depth, g->a + i, g->row_sums + i);
+    return NNF_OK;
+}
+
 static int multiply_part(const product *g, const part *s) {
     const tiling t = s->own_rows ? (tiling){MC, NC, ceil_div(s->m, MC), 1}
                                  : choose_tiling(s->m, s->n, s->own_columns);
     atomic_int failed = 0;
     PARALLEL_FOR(index, t.row_tasks * t.col_tasks,
                  0.02 * (double)s->k * (double)s->m * (double)s->n, {
-                     const int64_t i = index / t.col_tasks * t.rows;
-                     const int64_t j = index % t.col_tasks * t.cols, cols = MIN(t.cols, s->n - j);
-                     const int64_t own_b = s->b ? 0 : s->own_columns ? round_up(cols, VL) : VL;
-                     const int64_t own_a = s->own_rows ? round_up(t.rows, MR) : 0;
-                     real *const scratch = alloc_reals((own_b + own_a) * MIN(KC, s->k));
-                     if (scratch)
-                         multiply_task(g, s, i, MIN(t.rows, s->m - i), j, cols, scratch,
-                                       own_a ? scratch + own_b * MIN(KC, s->k) : NULL);
-                     else
+                     if (run_task(g, s, &t, index) != NNF_OK)
                          failed = 1;
-                     nnf_free(scratch);
                  });
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }
@@ -210,13 +218,8 @@ static int run_by_depth(const product *g) {
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }
 
-static int run_product(const product *g) {
-    if (g->m <= FEW_DOTS && g->a_depth == 1 && g->b_depth == 1) {
-        FN(gemm_dot)(g->m, g->n, g->k, g->a, g->b, g->col_bias, g->act, g->y);
-        return NNF_OK;
-    }
-    if (g->k >= 4 * KC && g->m * g->n <= SMALL_RESULT)
-        return run_by_depth(g);
+/* `summed`: whether the sums of rows have been found in passing. */
+static int run_by_parts(const product *g, bool *summed) {
     const bool transposed_a = g->a_depth != 1;
     const bool pack_a = (g->m * g->k > (transposed_a ? LARGE_A / 2 : LARGE_A) &&
                          g->n > (transposed_a ? 4 * NR : 8 * NR)) ||
@@ -255,12 +258,27 @@ static int run_product(const product *g) {
     }
     nnf_free(a);
     nnf_free(b);
+    *summed = own_rows;
     return status;
 }
-int FN(gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, const real *a,
-             const real *b, const real *bias, int act, real *y) {
-    if (m == 0 || n == 0)
-        return NNF_OK;
+
+static int run_product(const product *g) {
+    int status = NNF_OK;
+    bool summed = false;
+    if (g->m <= FEW_DOTS && g->a_depth == 1 && g->b_depth == 1)
+        FN(gemm_dot)(g->m, g->n, g->k, g->a, g->b, g->col_bias, g->act, g->y);
+    else if (g->k >= 4 * KC && g->m * g->n <= SMALL_RESULT)
+        status = run_by_depth(g);
+    else
+        status = run_by_parts(g, &summed);
+    if (status == NNF_OK && g->row_sums && !summed)
+        status = FN(reduce_sum)(1, g->k, g->m, g->a, g->row_sums);
+    return status;
+}
+
+static int multiply_matrices(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
+                             const real *a, const real *b, const real *bias, int act, real *y,
+                             real *row_sums) {
     const product g = {
         .m = m,
         .n = n,
@@ -275,9 +293,17 @@ int FN(gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, 
         .act = activation_in_registers(act),
         .stream = k <= KC && n % VL == 0 && streams(m * n, 0, y),
         .y = y,
+        .row_sums = row_sums,
     };
     const int status = run_product(&g);
     return status == NNF_OK ? activation_pass(act, m * n, y) : status;
+}
+
+int FN(gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, const real *a,
+             const real *b, const real *bias, int act, real *y) {
+    if (m == 0 || n == 0)
+        return NNF_OK;
+    return multiply_matrices(transpose_a, transpose_b, m, n, k, a, b, bias, act, y, NULL);
 }
 
 int FN(linear)(int64_t n, int64_t in, int64_t out, const real *x, const real *weight,
@@ -313,9 +339,9 @@ int FN(linear_backward)(int64_t n, int64_t in, int64_t out, const real *dy, cons
     if (status == NNF_OK && dx)
         status = FN(gemm)(0, 0, n, in, out, dy, weight, NULL, NNF_LINEAR, dx);
     if (status == NNF_OK)
-        status = FN(gemm)(1, 0, out, in, n, dy, x, NULL, NNF_LINEAR, dweight);
-    if (status == NNF_OK)
-        status = FN(reduce_sum)(1, n, out, dy, dbias);
+        status = out == 0 || in == 0
+                     ? FN(reduce_sum)(1, n, out, dy, dbias)
+                     : multiply_matrices(1, 0, out, in, n, dy, x, NULL, NNF_LINEAR, dweight, dbias);
     nnf_free(scratch);
     return status;
 }

@@ -167,6 +167,20 @@ static int reduce(operation op, int64_t outer, int64_t len, int64_t inner, const
     return NNF_OK;
 }
 
+int FN(sum_columns)(int64_t len, int64_t width, int64_t pitch, const real *x, real *y) {
+    const int64_t chunks = MAX(1, ceil_div(len, COLUMN_CHUNK));
+    double *const partial = nnf_alloc((size_t)(chunks * width) * sizeof *partial);
+    if (!partial)
+        return NNF_NO_MEMORY;
+    for (int64_t k = 0; k < chunks; k++)
+        add_columns(MIN(COLUMN_CHUNK, len - k * COLUMN_CHUNK), width, pitch,
+                    x + k * COLUMN_CHUNK * pitch, partial + k * width);
+    for (int64_t j = 0; j < width; j++)
+        y[j] = (real)combine(SUM, chunks, partial + j, width);
+    nnf_free(partial);
+    return NNF_OK;
+}
+
 int FN(reduce_sum)(int64_t outer, int64_t len, int64_t inner, const real *x, real *y) {
     return reduce(SUM, outer, len, inner, x, y);
 }
