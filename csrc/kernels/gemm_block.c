@@ -71,6 +71,12 @@ VINLINE void finish_vectors(const tile *t, gemm_finish f, int64_t row, bool has_
                  f.stream);
 }
 
+/* Whatever is asked for; of a copy, so that the sums of a tile can stay registers. */
+__attribute__((noinline)) static void finish_copy(const tile *t, const gemm_finish *f, int64_t row,
+                                                  const gemm_column *out, int64_t ldc) {
+    finish_vectors(t, *f, row, out[0].bias, out, ldc);
+}
+
 /* The usual cases: nothing is added, or what is there, or a bias of rows or of columns. Next to 512
  * bits it is little work to ask for each vector. */
 VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const gemm_column *out,
@@ -88,7 +94,8 @@ VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const
     } else if (PACKED_PAYS && linear && !f->accumulate && !f->row_bias) {
         finish_vectors(t, one, row, true, out, ldc);
     } else {
-        finish_vectors(t, *f, row, bias, out, ldc);
+        const tile copy = *t;
+        finish_copy(&copy, f, row, out, ldc);
     }
 }
 
