@@ -2,9 +2,9 @@
  *
  * dweight (k, c/groups x kh x kw), transposed, is the gathered x (c/groups x taps, n x oh x ow)
  * times dy (k, n x oh x ow) transposed: of x, the larger one, pixels are copied as they lie, or
- * read in place, and only dy is turned. The sum over images is cut into parts whose number depends
- * on the shapes alone; each part is summed by one thread, in order, and the parts are added in
- * order.
+ * read in place, and only dy is turned. Where a 1 x 1 kernel has more rows than channels, x and dy
+ * change places. The sum over images is cut into parts whose number depends on the shapes alone;
+ * each part is summed by one thread, in order, and the parts are added in order.
  */
 #include <stdatomic.h>
 
@@ -18,6 +18,7 @@ typedef struct {
     conv_gather from;
     const real *dy, *x;
     int64_t rows, channels, entries; /* of a group; entries = channels x taps */
+    bool swapped;                    /* x, channels and entries are those of dy, and vice versa */
     int64_t block_channels;
     int64_t row_tasks, channel_tasks, parts;
     int64_t part_size;
@@ -145,11 +146,11 @@ static int run_task(const weight_gradient *g, int64_t index) {
 }
 
 /* dweight (rows, entries) of a group: columns [entry, entry + LINE) of the parts' sums, added in
- * order and turned. */
+ * order and turned; or, if swapped, (entries, rows) of it. */
 static void add_parts(const weight_gradient *g, int64_t group, int64_t entry, real *dweight) {
     const int64_t entries = MIN(LINE, g->entries - entry);
     const real *const sums = g->sums + (group * g->entries + entry) * g->rows;
-    real *const to = dweight + group * g->rows * g->entries + entry;
+    real *const to = dweight + group * g->rows * g->entries + entry * (g->swapped ? g->rows : 1);
     for (int64_t row = 0; row < g->rows; row += LINE) {
         real turned[LINE * LINE];
         for (int64_t e = 0; e < entries; e++)
@@ -159,9 +160,12 @@ static void add_parts(const weight_gradient *g, int64_t group, int64_t entry, re
                 vec sum = vload_or(from, width, vzero());
                 for (int64_t part = 1; part < g->parts; part++)
                     sum += vload_or(from + part * g->part_size, width, vzero());
-                vstore(turned + e * LINE + v, sum);
+                if (g->swapped)
+                    vstore_upto(to + e * g->rows + row + v, sum, width);
+                else
+                    vstore(turned + e * LINE + v, sum);
             }
-        for (int64_t i = 0; i < MIN(LINE, g->rows - row); i++)
+        for (int64_t i = 0; !g->swapped && i < MIN(LINE, g->rows - row); i++)
             for (int64_t e = 0; e < entries; e++)
                 to[(row + i) * g->entries + e] = turned[e * LINE + i];
     }
@@ -170,34 +174,36 @@ static void add_parts(const weight_gradient *g, int64_t group, int64_t entry, re
 int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias) {
     const int64_t taps = d->kh * d->kw, channels = d->c / d->groups;
-    weight_gradient g = {
-        .d = d,
-        .dy = dy,
-        .x = x,
-        .rows = d->k / d->groups,
-        .channels = channels,
-        .entries = channels * taps,
-        .block_channels = MAX(1, MIN(channels, ENTRIES / taps)),
-    };
+    weight_gradient g = {.d = d, .dy = dy, .x = x, .rows = d->k / d->groups, .channels = channels};
     if (!FN(conv_gather_windows)(d, &g.from))
         return NNF_NO_MEMORY;
+    if (g.from.in_place && !dbias && g.rows > channels)
+        g = (weight_gradient){.d = d,
+                              .from = g.from,
+                              .dy = x,
+                              .x = dy,
+                              .rows = channels,
+                              .channels = g.rows,
+                              .swapped = true};
+    g.entries = g.channels * taps;
+    g.block_channels = MAX(1, MIN(g.channels, ENTRIES / taps));
     g.row_tasks = ceil_div(g.rows, NC);
-    g.channel_tasks = ceil_div(channels, g.block_channels);
+    g.channel_tasks = ceil_div(g.channels, g.block_channels);
     const int64_t tiles = g.row_tasks * g.channel_tasks * d->groups;
     g.parts = MAX(1, MIN(MIN(MAX_PARTS, d->n), ceil_div(MAX_PARTS, tiles)));
-    g.part_size = d->k * g.entries + LINE;
+    const int64_t size = d->groups * g.rows * g.entries;
+    g.part_size = size + LINE;
     g.sums = alloc_reals(g.parts * g.part_size);
     g.bias_sums = dbias ? alloc_reals(g.parts * d->k) : NULL;
     atomic_int failed = !g.sums || (dbias && !g.bias_sums);
     if (!failed)
-        PARALLEL_FOR(index, g.parts * tiles,
-                     0.02 * (double)(d->k * g.entries) * (double)(d->n * d->oh * d->ow), {
-                         if (run_task(&g, index) != NNF_OK)
-                             failed = 1;
-                     });
+        PARALLEL_FOR(index, g.parts * tiles, 0.02 * (double)size * (double)(d->n * d->oh * d->ow), {
+            if (run_task(&g, index) != NNF_OK)
+                failed = 1;
+        });
     const int64_t lines = ceil_div(g.entries, LINE);
     if (!failed)
-        PARALLEL_FOR(i, d->groups * lines, 0.3 * (double)(g.parts * d->k * g.entries),
+        PARALLEL_FOR(i, d->groups * lines, 0.3 * (double)(g.parts * size),
                      add_parts(&g, i / lines, i % lines * LINE, dweight));
     for (int64_t k = 0; dbias && !failed && k < d->k; k++) {
         dbias[k] = 0;
