@@ -8,8 +8,9 @@
 /* Panels filled side by side: the same depth of each lies whole pages from the next, so in the same
  * set of the L1 cache, which holds 8 lines. */
 enum { TOGETHER = 8 };
-/* Depths that lie pages apart are not foreseen by the CPU: so many ahead are fetched. */
-enum { AHEAD = 8 };
+/* Depths that lie pages apart are not foreseen by the CPU: so many ahead are fetched; and, line by
+ * line, the next vector of items where these lie apart. */
+enum { AHEAD = 8, LINE = 64 / sizeof(real) };
 
 /* Deals `depths` depths of items out to the panels. */
 VINLINE void deal(int depths, int64_t count, int64_t k, int64_t width, const real *from,
@@ -81,6 +82,9 @@ static void transpose_vectors(int64_t items, int64_t k, int64_t width, const rea
     for (int64_t p = 0; p < k; p += VL) {
         const int64_t depths = MIN(VL, k - p);
         vec block[VL];
+        if (p % LINE == 0)
+            for (int64_t i = 0; i < VL; i++)
+                __builtin_prefetch(data + (VL + i) * item_stride + p, 0, 2);
         if (depths == VL && items >= VL)
             for (int i = 0; i < VL; i++)
                 block[i] = vload(data + i * item_stride + p);
