@@ -54,7 +54,7 @@ static int fold_image(const nnf_conv *d, const real *weight, const real *dy, rea
             const gemm_finish finish = {.accumulate = p > 0, .act = NNF_LINEAR};
             const gemm_part stretch = {weight + p * rows, depth};
             const gemm_left a = {.tile = MR, .row = 1, .depth = rows, .parts = 1, .part = &stretch};
-            const gemm_right right = {b, depth * VL, VL};
+            const gemm_right right = {.b = b, .vector = depth * VL, .depth = VL};
             FN(gemm_pack)(pixels, depth, VL, dy + p * size + pixel, 1, size, b);
             FN(gemm_block)(rows, &a, &right, vectors, out, NC, &finish);
         }

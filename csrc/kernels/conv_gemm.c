@@ -185,7 +185,7 @@ static int run_block(const gathered_product *g, int64_t index) {
         gemm_left weights = g->weights;
         weights.parts = 1;
         weights.part = &stretch;
-        const gemm_right pixels = {packed, k * VL, VL};
+        const gemm_right pixels = {.b = packed, .vector = k * VL, .depth = VL};
         pack_images(g, &b, c, channels, &band, packed);
         FN(gemm_block)(b.rows, &weights, &pixels, vectors, out, sums ? sums_stride : g->plane, &f);
     }

@@ -120,7 +120,7 @@ static void add_images(const weight_gradient *g, const block *b, int64_t first, 
                             .depth = 1,
                             .parts = g->from.in_place ? images : 1,
                             .part = g->from.in_place ? s->parts : &whole};
-    const gemm_right right = {s->dy, s->pitch * VL, VL};
+    const gemm_right right = {.b = s->dy, .vector = s->pitch * VL, .depth = VL};
     const gemm_finish f = {.accumulate = accumulate, .act = NNF_LINEAR};
     FN(gemm_block)(b->channels * taps, &left, &right, vectors, out, g->rows, &f);
 }

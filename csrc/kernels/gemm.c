@@ -121,11 +121,14 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
             FN(gemm_pack)(rows, k, MR, rows_of_a, g->a_row, g->a_depth, own_a);
         const gemm_finish f = {
             .accumulate = s->p + p > 0, .stream = g->stream, .act = last ? g->act : NNF_LINEAR};
-        const gemm_right packed = {s->b ? s->b + j * s->k + p * VL : scratch,
-                                   s->b ? s->k * VL : k * VL, VL};
+        const gemm_right packed = {.b = s->b ? s->b + j * s->k + p * VL : scratch,
+                                   .vector = s->b ? s->k * VL : k * VL,
+                                   .depth = VL,
+                                   .far = s->b != NULL};
         int64_t done = 0;
         if (!s->b && !s->own_columns) { /* whole vectors where they lie */
-            const gemm_right b = {g->b + s->j + j + (s->p + p) * g->b_depth, VL, g->b_depth};
+            const gemm_right b = {
+                .b = g->b + s->j + j + (s->p + p) * g->b_depth, .vector = VL, .depth = g->b_depth};
             done = cols / VL;
             FN(gemm_block)(rows, &a, &b, done, out, g->n, &f);
         }

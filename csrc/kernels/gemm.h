@@ -43,6 +43,7 @@ typedef struct {
 typedef struct {
     const real *b;
     int64_t vector, depth;
+    bool far; /* not in the L2 cache yet */
 } gemm_right;
 
 /* Where a vector of columns lands: c (m, width) with row stride ldc, width <= VL. */

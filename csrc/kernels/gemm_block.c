@@ -191,8 +191,9 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
                 const int64_t offset = i / MR * a->tile + i % MR * a->row;
                 const int64_t rows = MIN(height, end - i);
                 if (whole && rows == MR && packed) {
-                    fetch_columns(columns + n * b->vector, b->vector, MIN(NV, vectors - q - n),
-                                  fetched, MIN(depths, fetched + share));
+                    if (b->far)
+                        fetch_columns(columns + n * b->vector, b->vector, MIN(NV, vectors - q - n),
+                                      fetched, MIN(depths, fetched + share));
                     fetched += share;
                     whole_packed_tile(depths, a->part->a + offset, columns, b->vector, f, i,
                                       out + q, ldc);
