@@ -106,6 +106,8 @@ CONV = [
     Conv((0, 3, 8, 8), (4, 3, 3, 3), padding=1),  # empty batch
     Conv((0, 4, 5, 5), (4, 1, 3, 3), groups=4),
     Conv((2, 0, 4, 4), (3, 0, 3, 3)),  # no channels: the bias alone
+    Conv((3, 5, 19, 17), (37, 5, 1, 1)),  # more outputs than inputs
+    Conv((20, 6, 4, 5), (42, 3, 1, 1), groups=2),
 ]
 
 POOL = [

@@ -18,6 +18,8 @@ ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 BLOCKS = [
     *[cases.Gemm(100, 300, 290), cases.Gemm(13, 1100, 40), cases.Gemm(4700, 5, 7)],
     *[cases.Gemm(513, 530, 600), cases.Gemm(60, 500, 700), cases.Gemm(700, 900, 130)],
+    *[cases.Gemm(1601, 400, 150), cases.Gemm(1601, 400, 120)],  # tasks pack their own rows of a
+    cases.Gemm(100, 300, 801),  # tasks pack their own columns of b
 ]
 
 
@@ -109,6 +111,17 @@ def test_linear_agrees_with_its_twin(activation, dtype):
         assert ours.dtype == dtype
         np.testing.assert_allclose(ours, twin, rtol=tolerance, atol=5 * tolerance)
     assert native.linear_backward(dy, x, weight, y, activation, needs_dx=False)[0] is None
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs"),
+    [(700, 150, 1601), (700, 120, 1601), (1100, 3, 5), (30, 40, 50), (9, 0, 4), (9, 4, 0)],
+)
+def test_bias_gradient_is_the_sum_of_rows_wherever_it_is_taken(rows, inputs, outputs, dtype):
+    dy, x = normal((rows, outputs), dtype, 1), normal((rows, inputs), dtype, 2)
+    dbias = native.linear_backward(dy, x, normal((outputs, inputs), dtype, 3))[2]
+    np.testing.assert_array_equal(dbias, native.reduce_sum(dy, 0))
 
 
 @pytest.mark.parametrize("backend", [native, reference])
