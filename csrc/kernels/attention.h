@@ -69,9 +69,7 @@ static inline bool allocate_parts(int count, const int64_t *size, real **const *
 }
 
 /* Off the powers of two, at which rows would meet in few sets of the cache. */
-static inline int64_t row_length(int64_t cols) {
-    return round_up(cols, NR) + 64 / (int64_t)sizeof(real);
-}
+static inline int64_t row_length(int64_t cols) { return round_up(cols, NR) + LINE; }
 
 /* from (rows, cols) times scale to rows, whose last vectors are filled up with zeros. */
 static inline void copy_rows(int64_t rows, int64_t cols, const real *from, int64_t ld, real scale,

@@ -13,9 +13,9 @@
 #include <stdatomic.h>
 
 enum {
-    QUERIES = 128,                            /* of a block, a multiple of NR */
-    ROW = QUERIES + (int)(64 / sizeof(real)), /* see row_length */
-    PARTS = 8,                                /* of a head's keys, at most: each needs its dq */
+    QUERIES = 128,        /* of a block, a multiple of NR */
+    ROW = QUERIES + LINE, /* see row_length */
+    PARTS = 8,            /* of a head's keys, at most: each needs its dq */
 };
 
 typedef struct {

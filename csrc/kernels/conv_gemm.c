@@ -213,8 +213,8 @@ static int run_gathered(gathered_product *g) {
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }
 
-/* The product with weights that are packed first: row r of a group has its depth c, t (channel and
- * tap) at weight[r * row + c * channel + t], or at tap_index[t] instead of t. */
+/* The product with weights that are packed first: row r of group q has its depth c, t (channel and
+ * tap) at weight[q * group + r * row + c * channel + t], or at tap_index[t] instead of t. */
 static int run_packed(gathered_product *g, const real *weight, int64_t group, int64_t row,
                       int64_t channel, const int64_t *tap_index) {
     const int64_t depth = g->channels * g->from.taps, tiles = ceil_div(g->rows, MR);

@@ -27,7 +27,6 @@ typedef struct {
 } weight_gradient;
 
 enum { ENTRIES = 288, MAX_PARTS = 16 };
-enum { LINE = 64 / sizeof(real) }; /* reals of a line of the cache */
 
 /* What a task works on: some channels of x, some rows of dy. */
 typedef struct {

@@ -265,20 +265,19 @@ static int run_by_parts(const product *g, bool *summed) {
     return status;
 }
 
-static int run_product(const product *g) {
-    int status = NNF_OK;
-    bool summed = false;
-    if (g->m <= FEW_DOTS && g->a_depth == 1 && g->b_depth == 1)
+static int run_product(const product *g, bool *summed) {
+    if (g->m == 0 || g->n == 0)
+        return NNF_OK;
+    if (g->m <= FEW_DOTS && g->a_depth == 1 && g->b_depth == 1) {
         FN(gemm_dot)(g->m, g->n, g->k, g->a, g->b, g->col_bias, g->act, g->y);
-    else if (g->k >= 4 * KC && g->m * g->n <= SMALL_RESULT)
-        status = run_by_depth(g);
-    else
-        status = run_by_parts(g, &summed);
-    if (status == NNF_OK && g->row_sums && !summed)
-        status = FN(reduce_sum)(1, g->k, g->m, g->a, g->row_sums);
-    return status;
+        return NNF_OK;
+    }
+    if (g->k >= 4 * KC && g->m * g->n <= SMALL_RESULT)
+        return run_by_depth(g);
+    return run_by_parts(g, summed);
 }
 
+/* FN(gemm), and row_sums of the product or NULL. */
 static int multiply_matrices(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
                              const real *a, const real *b, const real *bias, int act, real *y,
                              real *row_sums) {
@@ -298,14 +297,15 @@ static int multiply_matrices(int transpose_a, int transpose_b, int64_t m, int64_
         .y = y,
         .row_sums = row_sums,
     };
-    const int status = run_product(&g);
+    bool summed = false;
+    int status = run_product(&g, &summed);
+    if (status == NNF_OK && row_sums && !summed)
+        status = FN(reduce_sum)(1, k, m, a, row_sums);
     return status == NNF_OK ? activation_pass(act, m * n, y) : status;
 }
 
 int FN(gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, const real *a,
              const real *b, const real *bias, int act, real *y) {
-    if (m == 0 || n == 0)
-        return NNF_OK;
     return multiply_matrices(transpose_a, transpose_b, m, n, k, a, b, bias, act, y, NULL);
 }
 
@@ -342,9 +342,7 @@ int FN(linear_backward)(int64_t n, int64_t in, int64_t out, const real *dy, cons
     if (status == NNF_OK && dx)
         status = FN(gemm)(0, 0, n, in, out, dy, weight, NULL, NNF_LINEAR, dx);
     if (status == NNF_OK)
-        status = out == 0 || in == 0
-                     ? FN(reduce_sum)(1, n, out, dy, dbias)
-                     : multiply_matrices(1, 0, out, in, n, dy, x, NULL, NNF_LINEAR, dweight, dbias);
+        status = multiply_matrices(1, 0, out, in, n, dy, x, NULL, NNF_LINEAR, dweight, dbias);
     nnf_free(scratch);
     return status;
 }

@@ -7,17 +7,13 @@
 #include "elementwise.h"
 #include "gemm_micro.h"
 
-/* Reals of a cache line: so far ahead is fetched of a transposed a, whose depths lie pages apart.
- */
-enum { LINE = 64 / sizeof(real) };
-
 /* A tile of `rows` x `vectors`, from element `offset` of a and from b on. */
 VINLINE void sum_tile(int rows, int vectors, const gemm_left *a, int64_t offset, const real *b,
                       const gemm_right *right, tile *t) {
     clear(rows, vectors, t);
     for (int64_t s = 0; s < a->parts; s++) {
         const gemm_part part = a->part[s];
-        if (a->row == 1)
+        if (a->row == 1) /* a line ahead is fetched: depths lie pages apart */
             accumulate(rows, vectors, part.k, part.a + offset, 1, a->depth, LINE, b, right->depth,
                        right->vector, t);
         else
@@ -191,10 +187,11 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
                 const int64_t offset = i / MR * a->tile + i % MR * a->row;
                 const int64_t rows = MIN(height, end - i);
                 if (whole && rows == MR && packed) {
-                    if (b->far)
+                    if (b->far) {
                         fetch_columns(columns + n * b->vector, b->vector, MIN(NV, vectors - q - n),
                                       fetched, MIN(depths, fetched + share));
-                    fetched += share;
+                        fetched += share;
+                    }
                     whole_packed_tile(depths, a->part->a + offset, columns, b->vector, f, i,
                                       out + q, ldc);
                 } else if (whole && rows == MR)

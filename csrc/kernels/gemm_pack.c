@@ -10,7 +10,7 @@
 enum { TOGETHER = 8 };
 /* Depths that lie pages apart are not foreseen by the CPU: so many ahead are fetched; and, line by
  * line, the next vector of items where these lie apart. */
-enum { AHEAD = 8, LINE = 64 / sizeof(real) };
+enum { AHEAD = 8 };
 
 /* Deals `depths` depths of items out to the panels. */
 VINLINE void deal(int depths, int64_t count, int64_t k, int64_t width, const real *from,

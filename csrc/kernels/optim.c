@@ -35,7 +35,7 @@ static int64_t lay_out(int64_t count, nnf_tensor *tensors) {
     int64_t begin = 0;
     for (int64_t i = 0; i < count; i++) {
         tensors[i].begin = begin;
-        begin += round_up(tensors[i].n, 64 / sizeof(real));
+        begin += round_up(tensors[i].n, LINE);
     }
     return begin;
 }

@@ -40,8 +40,8 @@ VINLINE int64_t groups_of(int64_t channels) { return ceil_div(channels, VL); }
  * read the tiles too many and give sums that nobody reads. An odd number of cache lines apart, the
  * 36 entries do not compete for the same cache sets. */
 VINLINE winograd_domain winograd_shape(int64_t channels, int64_t tiles) {
-    const int64_t line = 64 / (int64_t)sizeof(real), group = round_up(tiles, MR) * VL;
-    return (winograd_domain){.entry = (ceil_div(groups_of(channels) * group, line) | 1) * line,
+    const int64_t group = round_up(tiles, MR) * VL;
+    return (winograd_domain){.entry = (ceil_div(groups_of(channels) * group, LINE) | 1) * LINE,
                              .group = group};
 }
 
