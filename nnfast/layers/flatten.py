@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from nnfast.layers.base import Layer
@@ -17,7 +19,7 @@ class Flatten(Layer):
         if x.ndim < 1:
             raise ValueError("x must have at least 1 dimension for Flatten, got a scalar")
         self._saved = x.shape
-        return x.reshape(x.shape[0], int(np.prod(x.shape[1:])))
+        return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
         """Take dout (N, D), return dx (N, ...)."""

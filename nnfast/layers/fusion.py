@@ -47,6 +47,17 @@ def training_plan(layers: list[Layer]) -> list[tuple[Layer, Layer | None]]:
     return plan
 
 
+def backward_order(plan: list[tuple[Layer, Layer | None]]) -> list[Layer]:
+    """Return the layers of a training plan whose backward is called, in the order of forward.
+
+    A ReLU has its own, unless it was computed with a batch norm, whose backward includes it.
+    """
+    order: list[Layer] = []
+    for layer, relu in plan:
+        order += [layer] if relu is None or isinstance(layer, NORMS) else [layer, relu]
+    return order
+
+
 def inference_plan(layers: list[Layer]) -> list[Work]:
     """Return what to call in order, each with the layers whose work it is.
 

@@ -129,12 +129,12 @@ class Parameter:
         data = self.data
         if grad.shape != data.shape:
             raise ValueError(f"gradient of {self.name} must be {data.shape}, got {grad.shape}")
-        if grad.dtype != data.dtype:
+        if grad.dtype is not data.dtype and grad.dtype != data.dtype:
             raise TypeError(
                 f"gradient of {self.name} must be {data.dtype}, got {grad.dtype}; "
                 f"give backward a {data.dtype} dout"
             )
-        if not isinstance(grad, RowGradient):
+        if type(grad) is not np.ndarray and not isinstance(grad, RowGradient):
             grad = np.asarray(grad)
         self.grad = self.grad + grad if self._in_pass and self.grad is not None else grad
         self._in_pass = True

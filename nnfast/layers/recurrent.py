@@ -56,23 +56,26 @@ class Recurrent(Layer):
         usual = partial(_init.uniform, low=-bound, high=bound)
         rng = None if rng is None else np.random.default_rng(rng)
         rows, directions = self._gates * self.hidden_size, 1 + self.bidirectional
-        for k in range(self.num_layers * directions):
+        numbers = range(self.num_layers * directions)
+        self._directions = [numbers[k : k + directions] for k in numbers[::directions]]  # by layer
+        self._names = [self._names_of(k) for k in numbers]
+        for k in numbers:
             inputs = self.input_size if k < directions else self.hidden_size * directions
             shapes = ((rows, inputs), (rows, self.hidden_size), (rows,), (rows,))
-            for name, shape in zip(self._names(k), shapes, strict=False):
+            for name, shape in zip(self._names[k], shapes, strict=False):
                 how = (bias_init if len(shape) == 1 else init) or usual
                 setattr(self, name, Parameter.drawn(shape, how, rng, dtype, name))
         between = self.num_layers - 1 if self.dropout else 0
         self.dropouts = [Dropout(self.dropout, rng) for _ in range(between)]
 
-    def _names(self, k: int) -> list[str]:
+    def _names_of(self, k: int) -> list[str]:
         layer, backwards = divmod(k, 1 + self.bidirectional)
         kinds = _KINDS if self.bias else _KINDS[:2]
         return [f"{kind}_l{layer}{'_reverse' if backwards else ''}" for kind in kinds]
 
     def _weights(self, k: int, get: Callable[[Parameter], Array]) -> list[Any]:
         """Return weight_ih, weight_hh, bias_ih, bias_hh; without bias the last two are None."""
-        weights: list[Any] = [get(getattr(self, name)) for name in self._names(k)]
+        weights: list[Any] = [get(getattr(self, name)) for name in self._names[k]]
         return weights if self.bias else [*weights, None, None]
 
     def _run(
@@ -133,7 +136,7 @@ class Recurrent(Layer):
         x = np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first else x
         state = self.state if state is None and self.stateful else state
         starts, ends, saved = self._split("state", state, x.shape[1]), [], []
-        for layer, numbers in enumerate(self._layers()):
+        for layer, numbers in enumerate(self._directions):
             if layer and self.dropouts:
                 x = self.dropouts[layer - 1].forward(x)
             ys = []
@@ -170,12 +173,12 @@ class Recurrent(Layer):
         shape = (*rows, size * (1 + self.bidirectional))
         if dout is not None and np.shape(dout) != shape:
             raise ValueError(f"dout must have shape {shape}, as y, got {np.shape(dout)}")
-        dtype = getattr(self, self._names(0)[0]).dtype
+        dtype = getattr(self, self._names[0][0]).dtype
         dy: Any = np.zeros(shape, dtype) if dout is None else np.asarray(dout)
         dy = dy.swapaxes(0, 1) if self.batch_first else dy
         dends = self._split("dstate", dstate, batch)
         dstarts: list[list[Array]] = [[]] * len(saved)
-        for layer, numbers in reversed(list(enumerate(self._layers()))):
+        for layer, numbers in reversed(list(enumerate(self._directions))):
             dxs = []
             for reverse, k in enumerate(numbers):
                 x, start, kept = saved[k]
@@ -185,7 +188,7 @@ class Recurrent(Layer):
                 own = dy[..., reverse * size : (reverse + 1) * size]
                 options = (bool(reverse), needs_dx or layer > 0)
                 dx, *grads = self._run_back(own, x, weights, start, kept, dends[k], *options)
-                for name, grad in zip(self._names(k), grads, strict=False):
+                for name, grad in zip(self._names[k], grads, strict=False):
                     getattr(self, name).collect(grad)
                 dxs.append(dx)
                 dstarts[k] = grads[len(_KINDS) :]
@@ -195,11 +198,6 @@ class Recurrent(Layer):
         self.dstate = self._join(dstarts)
         return dy.swapaxes(0, 1) if self.batch_first and needs_dx else dy
 
-    def _layers(self) -> list[range]:
-        """Return the numbers of the directions of each layer."""
-        count = 1 + self.bidirectional
-        return [range(i * count, (i + 1) * count) for i in range(self.num_layers)]
-
     def _split(self, name: str, state: Any, batch: int) -> list[list[Any]]:
         """Return a state, or the gradient of one, as arrays (N, hidden_size) of each direction."""
         count, names = self.num_layers * (1 + self.bidirectional), self._states
@@ -207,7 +205,7 @@ class Recurrent(Layer):
             return [[None] * len(names)] * count
         given = list(state) if isinstance(state, tuple | list) else [state]
         parts = [None if part is None else np.asarray(part) for part in given]
-        shape, dtype = (count, batch, self.hidden_size), getattr(self, self._names(0)[0]).dtype
+        shape, dtype = (count, batch, self.hidden_size), getattr(self, self._names[0][0]).dtype
         if len(parts) != len(names) or any(p is not None and p.shape != shape for p in parts):
             wanted = "an array" if len(names) == 1 else f"({', '.join(names)}), arrays"
             got = ", ".join("None" if part is None else str(part.shape) for part in parts)
@@ -220,7 +218,7 @@ class Recurrent(Layer):
 
     def _join(self, parts: list[Any]) -> Any:
         """Return what `_split` splits, of new arrays."""
-        state = tuple(np.stack(part) for part in zip(*parts, strict=True))
+        state = tuple(np.array(part) for part in zip(*parts, strict=True))
         return state if len(state) > 1 else state[0]
 
     def _describe(self) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nnfast.layers.base import Layer
-from nnfast.layers.fusion import NORMS, Work, inference_plan, training_plan
-from nnfast.layers.parameter import Array
+from nnfast.layers.fusion import NORMS, Work, backward_order, inference_plan, training_plan
+from nnfast.layers.parameter import Array, Parameter
 
 LEARNED = object()  # what a Sequential has saved when its layers hold the rest
 
@@ -49,6 +49,7 @@ class Sequential(Layer):
         self._layers: list[Layer] = []
         self._names: list[str | None] = []  # None: its position
         self._training_plan: list[tuple[Layer, Layer | None]] | None = None
+        self._backward_order: list[Layer] = []  # of the training plan
         self._inference_plan: list[Work] | None = None
         self._rng = None if rng is None else np.random.default_rng(rng)
         self._dtype = dtype
@@ -91,6 +92,7 @@ class Sequential(Layer):
         """Do `forward`, and keep what backward needs."""
         if self._training_plan is None:
             self._training_plan = training_plan(self._layers)
+            self._backward_order = backward_order(self._training_plan)
         for layer, relu in self._training_plan:
             if type(layer).forward is Sequential.forward:  # not a subclass with its own
                 x = layer.learn(x)  # type: ignore[attr-defined]
@@ -133,13 +135,11 @@ class Sequential(Layer):
         self._saved = None
 
     def _back(self, dout: Array, needs_dx: bool) -> Array | None:
-        order = []
-        for layer, relu in self._training_plan or ():
-            order += [layer] if relu is None or isinstance(layer, NORMS) else [layer, relu]
-        first = 0 if needs_dx else _first_learning(order)
+        layers: list[Layer] = self._backward_order
         grad: Any = dout
-        for i in range(len(order) - 1, first - 1, -1):
-            grad = order[i].backward(grad, needs_dx or i > first)
+        first = 0 if needs_dx else _first_learning(layers)
+        for i in range(len(layers) - 1, first - 1, -1):
+            grad = layers[i].backward(grad, needs_dx or i > first)
         return grad if needs_dx else None
 
     def _seed(self, rng: np.random.Generator) -> None:
@@ -168,6 +168,13 @@ class Sequential(Layer):
 def _first_learning(layers: list[Layer]) -> int:
     """Return the position of the first layer with a parameter that is not frozen."""
     for i, layer in enumerate(layers):
-        if any(p.requires_grad for p in layer.parameters()):
+        if _learns(layer):
             return i
     return len(layers)
+
+
+def _learns(layer: Layer) -> bool:
+    for value in vars(layer).values():
+        if isinstance(value, Parameter) and value.requires_grad:
+            return True
+    return any(_learns(child) for _, child in layer.named_children())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnfast import functional as F
 from nnfast import init as _init
 from nnfast.layers.activation import GELU
 from nnfast.layers.attention import MultiheadAttention
@@ -124,12 +125,12 @@ class TransformerEncoderLayer(Layer):
         x = self._in_order(np.asarray(x))
         y = self.self_attn(self.norm1(x) if self.norm_first else x, None, mask)
         y = y if self.dropout1 is None else self.dropout1(y)
-        y += x
+        y = F.add(y, x)
         x = y if self.norm_first else self.norm1(y)
         y = self.norm2(x) if self.norm_first else x
         for layer in self._feedforward():
             y = layer.forward(y)
-        y += x
+        y = F.add(y, x)
         self._saved = True
         return self._in_order(y if self.norm_first else self.norm2(y))
 
@@ -142,15 +143,14 @@ class TransformerEncoderLayer(Layer):
         for layer in reversed(self._feedforward()):
             dx = layer.backward(dx)
         dx = self.norm2.backward(dx) if self.norm_first else dx
-        dx += dsum
+        dx = F.add(dx, dsum)
         dsum = dx if self.norm_first else self.norm1.backward(dx)
         dx = dsum if self.dropout1 is None else self.dropout1.backward(dsum)
         dx = self.self_attn.backward(dx, needs_dx or self.norm_first)
         dx = self.norm1.backward(dx, needs_dx) if self.norm_first else dx
         if not needs_dx:
             return None
-        dx += dsum
-        return self._in_order(dx)
+        return self._in_order(F.add(dx, dsum))
 
     def _feedforward(self) -> list[Layer]:
         """Return the layers of the second half in their order."""
