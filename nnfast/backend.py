@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import numpy as _numpy  # noqa: F401 (from inside the start of _core it would take 20 ms more)
+import numpy as _numpy  # here: from inside the start of _core it would take 20 ms more
 
 BACKENDS = ("native", "reference")
 _SETTINGS = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}  # a user's own decision stands
@@ -61,6 +61,25 @@ _current: ContextVar[Any] = ContextVar("nnfast_backend", default=_default)
 
 # The module whose functions do the work; asked on every call, hence no wrapper around it.
 active: Callable[[], Any] = _current.get
+
+
+def _are_ready(values: tuple[Any, ...]) -> bool:
+    dtype = None
+    for value in values:
+        if value is None:
+            continue
+        if type(value) is not _numpy.ndarray or not value.flags.carray:
+            return False
+        if dtype is None:
+            dtype = value.dtype
+        elif value.dtype is not dtype:
+            return False
+    return dtype in (_numpy.float32, _numpy.float64)
+
+
+# Whether all arguments but None can be computed with as they are; for want of the compiled answer,
+# one that is slower and cautious. Asked on every call too.
+are_ready: Callable[[tuple[Any, ...]], bool] = getattr(_default, "runtime_are_ready", _are_ready)
 
 
 def native() -> Any:

@@ -90,6 +90,21 @@ cdef int check_array(object value, str name, int ndim=-1) except -1:
     return 0
 
 
+def runtime_are_ready(tuple values):
+    """Whether check_array lets all values but None pass, and they have one dtype."""
+    cdef int kind = -1
+    for value in values:
+        if value is None:
+            continue
+        if not (cnp.PyArray_CheckExact(value) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>value)):
+            return False
+        if kind < 0:
+            kind = cnp.PyArray_TYPE(<cnp.ndarray>value)
+        elif kind != cnp.PyArray_TYPE(<cnp.ndarray>value):
+            return False
+    return kind == cnp.NPY_FLOAT32 or kind == cnp.NPY_FLOAT64
+
+
 cdef int check_same_dtype(cnp.ndarray x, str name, cnp.ndarray other, str other_name) except -1:
     if cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(other):
         raise TypeError(f"{name} must have the dtype of {other_name}, {other.dtype}, got {x.dtype}")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nnfast.functional as F
+from nnfast.backend import _are_ready, are_ready
 from nnfast.functional import _cast
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -44,6 +45,33 @@ def test_common_dtype_is_that_of_all_arguments() -> None:
     assert F.linear(x32.astype(np.float16), x64.astype(np.float32), [1.0, 2.0, 3.0, 4.0]).dtype == (
         np.float64
     )
+
+
+READY = np.ones((2, 3), np.float32)
+NOT_READY = {
+    "transposed": (READY, READY.T),
+    "of another dtype": (READY, READY.astype(np.float64)),
+    "integers": (np.ones(2, np.int64),),
+    "half precision": (READY.astype(np.float16),),
+    "in foreign byte order": (READY.astype(READY.dtype.newbyteorder()),),
+    "a subclass": (READY, np.ma.array(READY)),
+    "a list": (READY, [1.0]),
+    "a number": (1.0,),
+    "nothing at all": (None,),
+    "unaligned": (np.frombuffer(b"x" * 13, np.float32, 3, offset=1),),
+}
+
+
+@pytest.mark.parametrize("ready", [are_ready, _are_ready])
+def test_what_is_ready_passes(ready: object) -> None:
+    assert ready((READY,)) and ready((None, READY[1:], None, READY)) and ready((READY * 1.0,))
+    assert ready((READY.astype(np.float64), np.ones(())))
+
+
+@pytest.mark.parametrize("ready", [are_ready, _are_ready])
+@pytest.mark.parametrize("values", NOT_READY.values(), ids=NOT_READY)
+def test_what_is_not_ready_is_prepared(ready: object, values: tuple) -> None:
+    assert not ready(values)
 
 
 def test_lists_of_floats_are_float64() -> None:

@@ -1,8 +1,9 @@
 """Preparing arguments: the only place of the package that casts or copies.
 
 The backends want C-contiguous arrays of float32 or float64, all of one dtype. Arrays that are so
-already, the usual case, pass through at the cost of a few attribute reads: ``flags.carray`` is
-C-contiguous, aligned and writable in one (read-only arrays take longer, and are not copied either).
+already, the usual case, pass through after one look by the compiled part, or at the cost of a few
+attribute reads: ``flags.carray`` is C-contiguous, aligned and writable in one (read-only arrays
+take longer, and are not copied either).
 """
 
 import operator
@@ -12,6 +13,8 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 from numpy import ndarray
+
+from ..backend import are_ready
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
@@ -37,20 +40,7 @@ def many(names: Sequence[str], *values: Any) -> Sequence[Any]:
 
     None passes: the backends know which arguments are optional.
     """
-    dtype = None
-    for value in values:
-        if value is None:
-            continue
-        if type(value) is not ndarray or not value.flags.carray:
-            break
-        if dtype is None:
-            dtype = value.dtype
-        elif value.dtype is not dtype:
-            break
-    else:
-        if dtype is FLOAT32 or dtype is FLOAT64:
-            return values
-    return _prepare(names, values)
+    return values if are_ready(values) else _prepare(names, values)
 
 
 def like(name: str, value: Any, other: Any) -> Array:
@@ -65,10 +55,7 @@ def gradients(param: Any, grad: Any) -> Any:
         return one("grad", grad)
     if not isinstance(grad, (list, tuple)):
         raise TypeError(f"grad must be a list or tuple of arrays, as param is, got {grad!r}")
-    for array in grad:
-        if type(array) is not ndarray or not array.flags.carray or array.dtype.char not in "fd":
-            return [one("grad", array) for array in grad]
-    return grad
+    return grad if are_ready(tuple(grad)) else [one("grad", array) for array in grad]
 
 
 def labels(value: Any, x: Array | None) -> Array:
