@@ -24,15 +24,6 @@ cdef cnp.ndarray check_channels(object value, str name, cnp.ndarray x):
     return check_vector(value, name, cnp.PyArray_DIM(x, 1), x, "x")
 
 
-cdef int check_rectifier(object activation) except -1:
-    """The nnf_activation of "relu" or None."""
-    if activation is not None and not isinstance(activation, str):
-        raise TypeError(f"activation must be a string or None, got {describe(activation)}")
-    if activation is not None and activation != "relu":
-        raise ValueError(f"activation must be None or 'relu', got {activation!r}")
-    return NNF_LINEAR if activation is None else NNF_RELU
-
-
 def batch_norm(x, weight=None, bias=None, eps=1e-5, activation=None):
     """Normalise x with the statistics of this batch, activated; return (y, mean, var)."""
     cdef int64_t n, c, s

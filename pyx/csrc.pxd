@@ -143,8 +143,8 @@ cdef extern from "nnfast.h" nogil:
                             const void *x, const void *weight, void *dx, void *dweight,
                             void *dbias)
 
-    int nnf_max_pool2d(nnf_dtype dtype, const nnf_pool *p, const void *x, void *y, uint8_t *index8,
-                       int32_t *index32)
+    int nnf_max_pool2d(nnf_dtype dtype, const nnf_pool *p, const void *x, int act, void *y,
+                       uint8_t *index8, int32_t *index32)
     int nnf_max_pool2d_backward(nnf_dtype dtype, const nnf_pool *p, const void *dy,
                                 const uint8_t *index8, const int32_t *index32, void *dx)
     int nnf_avg_pool2d(nnf_dtype dtype, const nnf_pool *p, int count_include_pad, const void *x,

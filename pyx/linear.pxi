@@ -12,6 +12,15 @@ cdef int check_activation(object activation) except -1:
     return <int>_ACTIVATIONS.index(activation)
 
 
+cdef int check_rectifier(object activation) except -1:
+    """The nnf_activation of "relu" or None, for what can do no other."""
+    if activation is not None and not isinstance(activation, str):
+        raise TypeError(f"activation must be a string or None, got {describe(activation)}")
+    if activation is not None and activation != "relu":
+        raise ValueError(f"activation must be None or 'relu', got {activation!r}")
+    return NNF_LINEAR if activation is None else NNF_RELU
+
+
 def gemm(a, b, transpose_a=False, transpose_b=False, bias=None, activation=None):
     """op(a) (M, K) times op(b) (K, N), plus bias (N,), activated."""
     check_array(a, "a", 2)

@@ -28,24 +28,26 @@ cdef double pool_work(const nnf_pool *p) noexcept:
 
 
 cdef inline int index_type(const nnf_pool *p) noexcept:
-    """Positions in the window fit a byte, or take 32 bits."""
-    return cnp.NPY_UINT8 if p.kh * p.kw <= 256 else cnp.NPY_INT32
+    """Positions in the window, and the one after the last, fit a byte or take 32 bits."""
+    return cnp.NPY_UINT8 if p.kh * p.kw < 256 else cnp.NPY_INT32
 
 
-def max_pool2d(x, kernel_size, stride=None, padding=0):
+def max_pool2d(x, kernel_size, stride=None, padding=0, activation=None):
     """Return the largest value of each window of x (n, c, h, w) and its position there."""
     cdef nnf_conv d
     cdef nnf_pool p
     check_array(x, "x", 4)
     set_image(&d, x)
     set_pool(&p, &d, kernel_size, stride, padding)
+    cdef int act = check_rectifier(activation)
     cdef cnp.ndarray y = new_4d(p.n, p.c, p.oh, p.ow, x)
     cdef int kind = index_type(&p)
     cdef cnp.ndarray indices = new_array(4, cnp.PyArray_DIMS(y), kind)
     cdef void *at = data_of(indices)
     cdef PyThreadState *gil = release_gil(pool_work(&p))
     cdef int status = nnf_max_pool2d(
-        dtype_of(y), &p, data_of(x), data_of(y), <uint8_t *>(at if kind == cnp.NPY_UINT8 else NULL),
+        dtype_of(y), &p, data_of(x), act, data_of(y),
+        <uint8_t *>(at if kind == cnp.NPY_UINT8 else NULL),
         <int32_t *>(at if kind == cnp.NPY_INT32 else NULL))
     retake_gil(gil, status)
     return y, indices
@@ -76,7 +78,8 @@ def max_pool2d_backward(dy, indices, x_shape, kernel_size, stride=None, padding=
         <int32_t *>(at if kind == cnp.NPY_INT32 else NULL), data_of(dx))
     retake_gil(gil, NNF_OK if status == NNF_BAD_INDEX else status)
     if status == NNF_BAD_INDEX:
-        raise ValueError(f"indices must lie in [0, {p.kh * p.kw - 1}], the positions in a window")
+        raise ValueError(f"indices must lie in [0, {p.kh * p.kw}], the positions in a window and "
+                         "the one for none of them")
     return dx
 
 

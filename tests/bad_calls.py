@@ -59,7 +59,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
             **{"activation": "relu", **conv},
         },
         "conv2d_backward": {"dy": normal((2, 6, 6, 6)), "x": image, "weight": weight, **conv},
-        "max_pool2d": {"x": image, **pool},
+        "max_pool2d": {"x": image, **pool, "activation": "relu"},
         "max_pool2d_backward": {
             "dy": normal((2, 4, 3, 3)),
             "indices": np.zeros((2, 4, 3, 3), np.uint8),

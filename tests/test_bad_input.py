@@ -50,6 +50,7 @@ SPECIAL: list[Row] = [
     ("max_pool2d", "kernel_size", 7, ValueError),
     ("max_pool2d", "padding", 2, ValueError),
     ("max_pool2d", "padding", (0, 2), ValueError),
+    ("max_pool2d", "activation", "tanh", ValueError),
     ("max_pool2d_backward", "padding", 2, ValueError),
     ("avg_pool2d", "kernel_size", (2, 7), ValueError),
     ("avg_pool2d", "padding", 2, ValueError),
@@ -82,7 +83,7 @@ SPECIAL: list[Row] = [
     ("max_pool2d_backward", "indices", np.zeros((2, 4, 3, 3), np.int32), TypeError),
     ("max_pool2d_backward", "indices", [[[[0]]]], TypeError),
     ("max_pool2d_backward", "indices", np.zeros((2, 4, 3, 2), np.uint8), ValueError),
-    ("max_pool2d_backward", "indices", np.full((2, 4, 3, 3), 4, np.uint8), ValueError),
+    ("max_pool2d_backward", "indices", np.full((2, 4, 3, 3), 5, np.uint8), ValueError),
     # indices of a table
     *(
         (function, "indices", value, error)

@@ -21,11 +21,20 @@ POOL = cases.POOL + SWEEP + LARGE
 
 
 def check_max(x: np.ndarray, window: tuple) -> None:
-    y, indices = by_threads(lambda: core.max_pool2d(x, *window))
-    assert_same((y, indices), ref.max_pool2d(x, *window))
-    dy = normal(y.shape, x.dtype, seed=1)
-    dx = by_threads(lambda: core.max_pool2d_backward(dy, indices, x.shape, *window))
-    assert_same(dx, ref.max_pool2d_backward(dy, indices, x.shape, *window))
+    for act in (None, "relu"):
+        y, indices = by_threads(lambda act=act: core.max_pool2d(x, *window, act))
+        assert_same((y, indices), ref.max_pool2d(x, *window, act))
+        dy = normal(y.shape, x.dtype, seed=1)
+        dx = by_threads(
+            lambda at=indices, dy=dy: core.max_pool2d_backward(dy, at, x.shape, *window)
+        )
+        assert_same(dx, ref.max_pool2d_backward(dy, indices, x.shape, *window))
+        if act is None:
+            whole, everywhere = y, (dy, indices)
+    assert_same(y, ref.relu(whole))
+    dy, at = everywhere
+    cut = ref.max_pool2d_backward(ref.relu_backward(dy, y), at, x.shape, *window)
+    assert_same(dx, cut)
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
@@ -118,8 +127,8 @@ INDICES = np.zeros(DY.shape, np.uint8)
         ("max_pool2d", (X, 2, -1), ValueError, "stride"),
         ("avg_pool2d", (X, "2"), TypeError, "kernel_size"),
         ("max_pool2d_backward", (DY, INDICES, (1, 2, 8, 8), 2), ValueError, "dy"),
-        ("max_pool2d_backward", (DY, INDICES + 4, X.shape, 2), ValueError, "indices"),
-        ("max_pool2d_backward", (DY, INDICES + 9, X.shape, 3, 2, 1), ValueError, "indices"),
+        ("max_pool2d_backward", (DY, INDICES + 5, X.shape, 2), ValueError, "indices"),
+        ("max_pool2d_backward", (DY, INDICES + 10, X.shape, 3, 2, 1), ValueError, "indices"),
         ("max_pool2d_backward", (DY, INDICES.astype(int), X.shape, 2), TypeError, "indices"),
         ("max_pool2d_backward", (DY, INDICES[0], X.shape, 2), ValueError, "indices"),
         ("max_pool2d_backward", (DY, None, X.shape, 2), TypeError, "indices"),

@@ -91,10 +91,14 @@ VINLINE ivec lane_columns(int64_t stride) {
     return (ivec)load_lanes((const real *)column, stride == 2 ? 2 : 1);
 }
 
+/* With a ReLU, maxima that are not above `least` = 0 are cut off: nothing of the window gets their
+ * gradient, which is said by the position after its last, `none`. Without one, `least` is NaN. */
 typedef struct {
     real *y;
     uint8_t *index8;
     int32_t *index32;
+    real least;
+    int32_t none;
 } max_result;
 
 /* NaN is the greatest and the first of equals wins, as in NumPy's argmax. */
@@ -112,6 +116,10 @@ static void max_window(const nnf_pool *p, int64_t oh, int64_t ow, const real *x,
                 at = i * p->kw + j;
             }
         }
+    if (best <= to.least) {
+        best = 0;
+        at = to.none;
+    }
     to.y[oh * p->ow + ow] = best;
     if (to.index8)
         to.index8[oh * p->ow + ow] = (uint8_t)at;
@@ -162,14 +170,16 @@ VINLINE bool max_of_numbers(const real *x, int64_t width, int64_t kh, int64_t kw
     return vany(sum != sum);
 }
 
-/* VL maxima and their positions, to y and to index8 or index32. */
-VINLINE void store_maxima(vec best, ivec at, real *y, uint8_t *index8, int32_t *index32) {
-    vstore(y, best);
-    if (index8)
-        vstore_bytes(index8, at);
+/* VL maxima and their positions, from element i of the result on. */
+VINLINE void store_maxima(vec best, ivec at, const max_result *to, int64_t i) {
+    const ivec cut = best <= vset1(to->least);
+    vstore(to->y + i, vselect(cut, vzero(), best));
+    at = (ivec)vselect(cut, (vec)viset1((ireal)to->none), (vec)at);
+    if (to->index8)
+        vstore_bytes(to->index8 + i, at);
     else
-        for (int i = 0; i < VL; i++)
-            index32[i] = (int32_t)at[i];
+        for (int l = 0; l < VL; l++)
+            to->index32[i + l] = (int32_t)at[l];
 }
 
 VINLINE void max_plane(const nnf_pool *p, const plan *g, const real *x, max_result to, int64_t kh,
@@ -185,7 +195,6 @@ VINLINE void max_plane(const nnf_pool *p, const plan *g, const real *x, max_resu
         for (int64_t at; ow < outputs && (at = vector_start(&s, ow, outputs)) <= s.end;
              ow = at + VL) {
             const bool within = at >= first_inside && MIN(at + VL, outputs) - 1 <= last_inside;
-            const int64_t to_at = oh * outputs + at;
             vec best;
             ivec tap;
             if (!within || !whole ||
@@ -193,8 +202,7 @@ VINLINE void max_plane(const nnf_pool *p, const plan *g, const real *x, max_resu
                 max_vector(within, row + at * stride, width,
                            columns + viset1((ireal)(at * stride - p->pad_w)), s.top, s.bottom, kw,
                            stride, &best, &tap);
-            store_maxima(best, tap, to.y + to_at, to.index8 ? to.index8 + to_at : NULL,
-                         to.index8 ? NULL : to.index32 + to_at);
+            store_maxima(best, tap, &to, oh * outputs + at);
         }
         for (; ow < outputs; ow++)
             max_window(p, oh, ow, x, to);
@@ -214,7 +222,8 @@ static void max_pool_plane(const nnf_pool *p, const plan *g, const real *x, max_
         max_plane(p, g, x, to, p->kh, p->kw, p->stride_w);
 }
 
-int FN(max_pool2d)(const nnf_pool *p, const real *x, real *y, uint8_t *index8, int32_t *index32) {
+int FN(max_pool2d)(const nnf_pool *p, const real *x, int act, real *y, uint8_t *index8,
+                   int32_t *index32) {
     const int64_t in = p->h * p->w, out = p->oh * p->ow;
     const double taps = (double)(p->kh * p->kw) / (double)(p->stride_h * p->stride_w);
     const int64_t height = stack_height(p), planes = p->n * p->c;
@@ -224,8 +233,11 @@ int FN(max_pool2d)(const nnf_pool *p, const real *x, real *y, uint8_t *index8, i
         const int64_t plane = stack * height;
         const nnf_pool part = stack_of(p, MIN(height, planes - plane));
         const plan of_part = part.h == whole.h ? of_whole : make_plan(&part);
-        const max_result to = {y + plane * out, index8 ? index8 + plane * out : NULL,
-                               index32 ? index32 + plane * out : NULL};
+        const max_result to = {.y = y + plane * out,
+                               .index8 = index8 ? index8 + plane * out : NULL,
+                               .index32 = index32 ? index32 + plane * out : NULL,
+                               .least = act == NNF_RELU ? 0 : (real)NAN,
+                               .none = (int32_t)(p->kh * p->kw)};
         max_pool_plane(&part, &of_part, x + plane * in, to);
     });
     return NNF_OK;

@@ -43,7 +43,8 @@ static bool are_quads(const nnf_pool *p) {
            !p->pad_w;
 }
 
-/* Whether an index of one plane is no position in the window. */
+/* Whether an index of one plane is neither a position in the window nor the one after its last, to
+ * which no gradient goes. */
 static bool bad_indices(const nnf_pool *p, const uint8_t *index8, const int32_t *index32) {
     const int64_t out = p->oh * p->ow;
     uint8_t most8 = 0;
@@ -52,7 +53,7 @@ static bool bad_indices(const nnf_pool *p, const uint8_t *index8, const int32_t 
         most8 = MAX(most8, index8[i]);
     for (int64_t i = 0; index32 && i < out; i++)
         most32 = MAX(most32, (uint32_t)index32[i]);
-    return MAX(most8, most32) >= p->kh * p->kw;
+    return MAX(most8, most32) > p->kh * p->kw;
 }
 
 /* Small windows, whether they overlap or not: VL pixels, a stride apart, at a time gather what the
@@ -168,7 +169,7 @@ static void scatter_plane(const nnf_pool *p, const real *dy, const uint8_t *inde
             const int64_t at = index8 ? index8[oh * p->ow + ow] : index32[oh * p->ow + ow];
             const int64_t row = oh * p->stride_h - p->pad_h + at / p->kw;
             const int64_t column = ow * p->stride_w - p->pad_w + at % p->kw;
-            if (row >= 0 && row < p->h && column >= 0 && column < p->w)
+            if (at < p->kh * p->kw && row >= 0 && row < p->h && column >= 0 && column < p->w)
                 dx[row * p->w + column] += dy[oh * p->ow + ow];
         }
 }

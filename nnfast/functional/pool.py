@@ -12,7 +12,11 @@ from ._cast import Array, ArrayLike, IntPair, contiguous, one
 
 
 def max_pool2d(
-    x: ArrayLike, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0
+    x: ArrayLike,
+    kernel_size: IntPair,
+    stride: IntPair | None = None,
+    padding: IntPair = 0,
+    activation: str | None = None,
 ) -> tuple[Array, Array]:
     """Largest value of each window, and where it was.
 
@@ -26,14 +30,16 @@ def max_pool2d(
         Pixels between neighbouring windows; None means kernel_size.
     padding : int or (int, int)
         Rows and columns added on each side.
+    activation : {None, "relu"}
+        Applied to y; `max_pool2d_backward` needs nothing but the indices to go through it.
 
     Returns
     -------
     y : ndarray, shape (N, C, OH, OW)
         ``OH = (H + 2 * padding - KH) // stride + 1``; OW likewise. NaN wins.
     indices : ndarray, shape (N, C, OH, OW)
-        Position of the maximum in its window, row by row, the first of equals: uint8 if
-        ``KH * KW <= 256``, else int32.
+        Position of the maximum in its window, row by row, the first of equals; ``KH * KW`` if the
+        activation has cut it off. Of dtype uint8 if ``KH * KW < 256``, else int32.
 
     Raises
     ------
@@ -41,9 +47,9 @@ def max_pool2d(
         If an array does not hold floating-point numbers.
     ValueError
         If x is not four-dimensional or has no pixels, the window is larger than the padded image,
-        or a number is out of range.
+        a number is out of range, or there is no such activation.
     """
-    return active().max_pool2d(one("x", x), kernel_size, stride, padding)
+    return active().max_pool2d(one("x", x), kernel_size, stride, padding, activation)
 
 
 def max_pool2d_backward(
@@ -54,7 +60,7 @@ def max_pool2d_backward(
     stride: IntPair | None = None,
     padding: IntPair = 0,
 ) -> Array:
-    """Gradient of `max_pool2d`: each dy is added where the maximum was.
+    """Gradient of `max_pool2d`: each dy is added where the maximum was, if it was not cut off.
 
     Parameters
     ----------
@@ -76,7 +82,7 @@ def max_pool2d_backward(
     TypeError
         If the indices have the wrong dtype.
     ValueError
-        If the shapes do not fit or an index is no position in the window.
+        If the shapes do not fit or an index is greater than ``KH * KW``.
     """
     return active().max_pool2d_backward(
         one("dy", dy), contiguous(indices), x_shape, kernel_size, stride, padding

@@ -17,7 +17,8 @@ from nnfast.layers.parameter import Array
 from nnfast.layers.pool import MaxPool2d
 
 NORMS = (BatchNorm1d, BatchNorm2d)
-FUSING = (Linear, Conv2d, *NORMS)
+FUSING = (Linear, Conv2d, MaxPool2d, *NORMS)
+FUSING_BACKWARD = (MaxPool2d, *NORMS)  # their backward includes the ReLU
 
 Work = tuple[Callable[[Array], Array], list[Layer]]
 
@@ -26,10 +27,9 @@ def training_plan(layers: list[Layer]) -> list[tuple[Layer, Layer | None]]:
     """Return the layers in the order of their work, each with the ReLU computed along with it.
 
     The numbers are those of the order given, bit by bit. ReLU and max pooling change places,
-    because the maximum of what is cut off at zero is the maximum cut off at zero: a quarter of
-    the work, forward and backward. Any other ReLU is computed with the Linear, Conv2d or batch
-    norm before it, while the results are in registers; a batch norm's backward includes it,
-    which is better still.
+    because the maximum of what is cut off at zero is the maximum cut off at zero. A ReLU is then
+    computed with the layer before it, while the results are in registers; the backward of a batch
+    norm or max pooling includes it, which is better still.
     """
     layers = list(layers)
     for i in range(len(layers) - 1):
@@ -50,11 +50,11 @@ def training_plan(layers: list[Layer]) -> list[tuple[Layer, Layer | None]]:
 def backward_order(plan: list[tuple[Layer, Layer | None]]) -> list[Layer]:
     """Return the layers of a training plan whose backward is called, in the order of forward.
 
-    A ReLU has its own, unless it was computed with a batch norm, whose backward includes it.
+    A ReLU has its own, unless that of the layer which computes it includes it.
     """
     order: list[Layer] = []
     for layer, relu in plan:
-        order += [layer] if relu is None or isinstance(layer, NORMS) else [layer, relu]
+        order += [layer] if relu is None or isinstance(layer, FUSING_BACKWARD) else [layer, relu]
     return order
 
 

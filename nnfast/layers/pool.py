@@ -53,7 +53,11 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x: Array) -> Array:
         """Map x (N, C, H, W) to (N, C, OH, OW)."""
-        y, indices = F.max_pool2d(x, *self._window)
+        return self.forward_fused(x, None)
+
+    def forward_fused(self, x: Array, activation: str | None) -> Array:
+        """Do `forward` with this activation, through which `backward` goes too."""
+        y, indices = F.max_pool2d(x, *self._window, activation)
         self._saved = (indices, np.shape(x))
         return y
 

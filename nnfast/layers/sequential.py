@@ -9,7 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nnfast.layers.base import Layer
-from nnfast.layers.fusion import NORMS, Work, backward_order, inference_plan, training_plan
+from nnfast.layers.fusion import (
+    FUSING_BACKWARD,
+    Work,
+    backward_order,
+    inference_plan,
+    training_plan,
+)
 from nnfast.layers.parameter import Array, Parameter
 
 LEARNED = object()  # what a Sequential has saved when its layers hold the rest
@@ -100,7 +106,7 @@ class Sequential(Layer):
                 x = layer.forward(x)
             else:
                 x = layer.forward_fused(x, "relu")  # type: ignore[attr-defined]
-                if not isinstance(layer, NORMS):
+                if not isinstance(layer, FUSING_BACKWARD):
                     relu._saved = x
         self._saved = LEARNED
         return x

@@ -20,6 +20,7 @@ IntPair = int | Sequence[int]
 MAX_SIZE = 2**30  # of a stride, padding...; sums and products of two fit 64 bits
 MAX_BYTES = 2**46  # of an array
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
+RECTIFIERS = (None, "relu")  # for what can do no other
 REDUCTIONS = ("mean", "sum", "none")
 
 

@@ -8,10 +8,8 @@ from typing import SupportsFloat, SupportsIndex
 import numpy as np
 
 from . import _checks
-from ._checks import Array
+from ._checks import RECTIFIERS, Array
 from .activation import apply, relu_backward
-
-ACTIVATIONS = (None, "relu")
 
 
 def batch_norm(
@@ -115,7 +113,7 @@ def _check(
 ) -> float:
     _checks.floats(x=x)
     _checks.ndim("x", x, 2, 4)
-    _checks.choice("activation", activation, ACTIVATIONS)
+    _checks.choice("activation", activation, RECTIFIERS)
     for name, array in per_channel.items():
         _checks.vector(name, array, x.shape[1], like=x)
     return _checks.number("eps", eps, 0)

@@ -6,21 +6,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import _checks
-from ._checks import Array, IntPair
+from ._checks import RECTIFIERS, Array, IntPair
+from .activation import apply
 from .im2col import Pair, fold, geometry, unfold
 
 
 def max_pool2d(
-    x: Array, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0
+    x: Array,
+    kernel_size: IntPair,
+    stride: IntPair | None = None,
+    padding: IntPair = 0,
+    activation: str | None = None,
 ) -> tuple[Array, Array]:
     """Return the largest value of each window and its position in the window.
 
     x: (N, C, H, W); results y, indices: (N, C, OH, OW). Positions count row by row, uint8 for
-    windows of up to 256 values, else int32. The first of equal values wins; NaN wins over all.
-    Padding is never chosen.
+    windows of less than 256 values, else int32. The first of equal values wins; NaN wins over all.
+    Padding is never chosen. What a ReLU cuts off has the position after the last.
     """
     _checks.floats(x=x)
     _checks.ndim("x", x, 4)
+    _checks.choice("activation", activation, RECTIFIERS)
     kernel, steps, pads, out = _geometry(x.shape, kernel_size, stride, padding)
     size = math.prod(kernel)
     taps = unfold(x, kernel, steps, pads, (1, 1), out, fill=-math.inf)
@@ -31,6 +37,9 @@ def max_pool2d(
         inside = unfold(np.ones((1, 1, *x.shape[2:])), kernel, steps, pads, (1, 1), out)
         first = np.argmax(inside.reshape(size, *out), axis=0)
         indices = np.where(np.isneginf(y), first, indices)
+    if activation:
+        indices = np.where(y <= 0, size, indices)
+        y = apply(y, activation)
     return y, indices.astype(_index_dtype(size))
 
 
@@ -55,12 +64,15 @@ def max_pool2d_backward(
         got = getattr(indices, "dtype", type(indices).__name__)
         raise TypeError(f"indices must be an array of {_index_dtype(size)}, got {got}")
     _checks.shape("indices", indices, dy.shape)
-    if indices.size and not 0 <= indices.min() <= indices.max() < size:
-        raise ValueError(f"indices must lie in [0, {size - 1}], the positions in a window")
-    taps = np.zeros((*shape[:2], size, *out), dtype=dy.dtype)
+    if indices.size and not 0 <= indices.min() <= indices.max() <= size:
+        raise ValueError(
+            f"indices must lie in [0, {size}], the positions in a window and the one for none of "
+            "them"
+        )
+    taps = np.zeros((*shape[:2], size + 1, *out), dtype=dy.dtype)
     where = indices[:, :, np.newaxis].astype(np.int64)
     np.put_along_axis(taps, where, dy[:, :, np.newaxis], axis=2)
-    return fold(taps.reshape(*shape[:2], *kernel, *out), shape, steps, pads, (1, 1))
+    return fold(taps[:, :, :size].reshape(*shape[:2], *kernel, *out), shape, steps, pads, (1, 1))
 
 
 def avg_pool2d(
