@@ -52,8 +52,8 @@ static int fold_image(const nnf_conv *d, const real *weight, const real *dy, rea
         for (int64_t p = 0; p < d->k; p += KC) {
             const int64_t depth = MIN(KC, d->k - p);
             const gemm_finish finish = {.accumulate = p > 0, .act = NNF_LINEAR};
-            const gemm_part stretch = {weight + p * rows, depth};
-            const gemm_left a = {.tile = MR, .row = 1, .depth = rows, .parts = 1, .part = &stretch};
+            const gemm_left a = {
+                .a = weight + p * rows, .k = depth, .tile = MR, .row = 1, .depth = rows};
             const gemm_right right = {.b = b, .vector = depth * VL, .depth = VL};
             FN(gemm_pack)(pixels, depth, VL, dy + p * size + pixel, 1, size, b);
             FN(gemm_block)(rows, &a, &right, vectors, out, NC, &finish);

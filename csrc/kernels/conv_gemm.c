@@ -181,10 +181,9 @@ static int run_block(const gathered_product *g, int64_t index) {
             .row_bias = last ? of_rows(g->finish.bias, g, &b) : NULL,
             .act = last ? g->finish.act : NNF_LINEAR,
         };
-        const gemm_part stretch = {left + c * taps * g->weights.depth, k};
         gemm_left weights = g->weights;
-        weights.parts = 1;
-        weights.part = &stretch;
+        weights.a = left + c * taps * g->weights.depth;
+        weights.k = k;
         const gemm_right pixels = {.b = packed, .vector = k * VL, .depth = VL};
         pack_images(g, &b, c, channels, &band, packed);
         FN(gemm_block)(b.rows, &weights, &pixels, vectors, out, sums ? sums_stride : g->plane, &f);

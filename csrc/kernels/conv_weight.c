@@ -46,30 +46,28 @@ static block find_block(const weight_gradient *g, int64_t index) {
     return b;
 }
 
-/* Scratch of a task: the band of an image, entries of x (entries, pitch), dy turned (vectors,
- * pitch, VL), and the stretches of depth that are read in place. */
+/* Scratch of a task: the band of an image, entries of x (entries, pitch) unless they are read in
+ * place, dy turned (vectors, pitch, VL). */
 typedef struct {
     conv_band band;
     int64_t pitch;
     real *x, *dy;
-    gemm_part *parts;
 } scratch;
 
 static bool alloc_scratch(const weight_gradient *g, const block *b, int64_t together, int64_t depth,
                           scratch *s) {
     s->pitch = together * depth + VL;
     const bool has_band = FN(conv_band_alloc)(&g->from, b->channels, depth, &s->band);
-    s->x = g->from.in_place ? NULL : alloc_reals(b->channels * g->from.taps * s->pitch + VL);
+    const bool in_place = g->from.in_place && together == 1;
+    s->x = in_place ? NULL : alloc_reals(b->channels * g->from.taps * s->pitch + VL);
     s->dy = alloc_reals(ceil_div(b->rows, VL) * s->pitch * VL);
-    s->parts = nnf_alloc((size_t)together * sizeof *s->parts);
-    return has_band && (s->x || g->from.in_place) && s->dy && s->parts;
+    return has_band && (s->x || in_place) && s->dy;
 }
 
 static void free_scratch(scratch *s) {
     FN(conv_band_free)(&s->band);
     nnf_free(s->x);
     nnf_free(s->dy);
-    nnf_free(s->parts);
 }
 
 /* sums (rows) of the turned dy, or added to what is there. */
@@ -89,22 +87,32 @@ static void add_bias(const block *b, int64_t depth, const scratch *s, bool more,
     }
 }
 
+/* Small planes (count, pixels) to rows (count, pitch), whose ends may be written over by a vector:
+ * the next image comes there. */
+static void copy_planes(int64_t count, int64_t pixels, const real *x, int64_t pitch, real *rows) {
+    for (int64_t c = 0; c < count; c++, x += pixels, rows += pitch)
+        for (int64_t i = 0; i < pixels; i += VL)
+            vstore(rows + i, vload_or(x + i, pixels - i, vzero()));
+}
+
 /* Adds pixels [pixel, pixel + depth) of images [first, first + images). */
 static void add_images(const weight_gradient *g, const block *b, int64_t first, int64_t images,
                        int64_t pixel, int64_t depth, scratch *s, const gemm_column *out,
                        bool accumulate) {
     const nnf_conv *const d = g->d;
     const int64_t pixels = d->oh * d->ow, taps = g->from.taps, vectors = ceil_div(b->rows, VL);
+    const real *x = NULL;
     for (int64_t i = 0; i < images; i++) {
         const int64_t plane = (first + i) * d->groups + b->group;
-        const real *const x = g->x + (plane * g->channels + b->channel) * d->h * d->w;
+        x = g->x + (plane * g->channels + b->channel) * d->h * d->w;
         const real *const dy = g->dy + (plane * g->rows + b->row) * pixels + pixel;
         if (!g->from.in_place) {
             FN(conv_band_fill)(&g->from, x, b->channels, pixel, depth, &s->band);
             FN(conv_copy_entries)(&g->from, &s->band, 0, b->channels * taps, pixel, depth, s->pitch,
                                   s->x + i * depth);
+        } else if (s->x) {
+            copy_planes(b->channels, pixels, x, s->pitch, s->x + i * pixels);
         }
-        s->parts[i] = (gemm_part){x + pixel, depth};
         for (int64_t v = 0; v < vectors; v++)
             FN(gemm_pack)(MIN(VL, b->rows - v * VL), depth, VL, dy + v * VL * pixels, pixels, 1,
                           s->dy + (v * s->pitch + i * depth) * VL);
@@ -112,13 +120,12 @@ static void add_images(const weight_gradient *g, const block *b, int64_t first, 
     if (g->bias_sums && b->channel == 0)
         add_bias(b, images * depth, s, accumulate,
                  g->bias_sums + b->part * d->k + b->group * g->rows + b->row);
-    const gemm_part whole = {s->x, images * depth};
-    const int64_t row = g->from.in_place ? pixels : s->pitch;
-    const gemm_left left = {.tile = MR * row,
+    const int64_t row = s->x ? s->pitch : pixels;
+    const gemm_left left = {.a = s->x ? s->x : x + pixel,
+                            .k = images * depth,
+                            .tile = MR * row,
                             .row = row,
-                            .depth = 1,
-                            .parts = g->from.in_place ? images : 1,
-                            .part = g->from.in_place ? s->parts : &whole};
+                            .depth = 1};
     const gemm_right right = {.b = s->dy, .vector = s->pitch * VL, .depth = VL};
     const gemm_finish f = {.accumulate = accumulate, .act = NNF_LINEAR};
     FN(gemm_block)(b->channels * taps, &left, &right, vectors, out, g->rows, &f);

@@ -105,18 +105,14 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
             out[v].bias = last && g->col_bias ? g->col_bias + col : NULL;
         }
         const real *const rows_of_a = g->a + (s->i + i) * g->a_row + (s->p + p) * g->a_depth;
-        gemm_part stretch = {rows_of_a, k};
-        gemm_left a = {.tile = MR * g->a_row,
-                       .row = g->a_row,
-                       .depth = g->a_depth,
-                       .parts = 1,
-                       .part = &stretch};
-        if (s->a || own_a) {
-            stretch.a = own_a ? own_a : s->a + i * s->k + p * MR;
-            a.tile = MR * (own_a ? k : s->k);
-            a.row = 1;
-            a.depth = MR;
-        }
+        gemm_left a = {
+            .a = rows_of_a, .k = k, .tile = MR * g->a_row, .row = g->a_row, .depth = g->a_depth};
+        if (s->a || own_a)
+            a = (gemm_left){.a = own_a ? own_a : s->a + i * s->k + p * MR,
+                            .k = k,
+                            .tile = MR * (own_a ? k : s->k),
+                            .row = 1,
+                            .depth = MR};
         if (own_a)
             FN(gemm_pack)(rows, k, MR, rows_of_a, g->a_row, g->a_depth, own_a);
         const gemm_finish f = {

@@ -27,16 +27,11 @@ enum {
     PACKED_PAYS = VBYTES == 32 && NNF_DTYPE_BITS == 32
 };
 
-/* Element (i, p) is part.a[i / MR * tile + i % MR * row + p * depth]; row or depth is 1. The depths
- * may come in several stretches, at places of their own. */
+/* Element (i, p) is a[i / MR * tile + i % MR * row + p * depth], p < k; row or depth is 1. */
 typedef struct {
     const real *a;
     int64_t k;
-} gemm_part;
-typedef struct {
     int64_t tile, row, depth;
-    int64_t parts;
-    const gemm_part *part;
 } gemm_left;
 
 /* Depth p of vector v is b[v * vector + p * depth] and the VL - 1 reals behind it. */

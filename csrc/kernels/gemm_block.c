@@ -11,16 +11,16 @@
 VINLINE void sum_tile(int rows, int vectors, const gemm_left *a, int64_t offset, const real *b,
                       const gemm_right *right, tile *t) {
     clear(rows, vectors, t);
-    for (int64_t s = 0; s < a->parts; s++) {
-        const gemm_part part = a->part[s];
-        if (a->row == 1) /* a line ahead is fetched: depths lie pages apart */
-            accumulate(rows, vectors, part.k, part.a + offset, 1, a->depth, LINE, b, right->depth,
-                       right->vector, t);
-        else
-            accumulate(rows, vectors, part.k, part.a + offset, a->row, 1, 0, b, right->depth,
-                       right->vector, t);
-        b += part.k * right->depth;
-    }
+    if (a->row == 1) /* a line ahead is fetched: depths lie pages apart */
+        accumulate(rows, vectors, a->k, a->a + offset, 1, a->depth, LINE, b, right->depth,
+                   right->vector, t);
+    else if (rows == MR && vectors == NV && right->depth == VL)
+        accumulate_rows(a->k, a->a + offset, a->row, b, VL, right->vector, t);
+    else if (rows == MR && vectors == NV)
+        accumulate_rows(a->k, a->a + offset, a->row, b, right->depth, right->vector, t);
+    else
+        accumulate(rows, vectors, a->k, a->a + offset, a->row, 1, 0, b, right->depth, right->vector,
+                   t);
 }
 
 /* A tile of one vector with numbers in its first half only. */
@@ -29,14 +29,10 @@ VINLINE void sum_half_tile(int rows, const gemm_left *a, int64_t offset, const r
     hvec sum[MR];
     NNF_EACH (i, rows)
         sum[i] = (hvec){0};
-    for (int64_t s = 0; s < a->parts; s++) {
-        const gemm_part part = a->part[s];
-        if (a->row == 1)
-            accumulate_half(rows, part.k, part.a + offset, 1, a->depth, b, right->depth, sum);
-        else
-            accumulate_half(rows, part.k, part.a + offset, a->row, 1, b, right->depth, sum);
-        b += part.k * right->depth;
-    }
+    if (a->row == 1)
+        accumulate_half(rows, a->k, a->a + offset, 1, a->depth, b, right->depth, sum);
+    else
+        accumulate_half(rows, a->k, a->a + offset, a->row, 1, b, right->depth, sum);
     NNF_EACH (i, rows)
         t->sum[i][0] = vfrom_half(sum[i]);
 }
@@ -134,7 +130,7 @@ static void whole_tile(const gemm_left *a, int64_t offset, const real *b, const 
 }
 
 static bool is_packed(const gemm_left *a, const gemm_right *b) {
-    return PACKED_PAYS && a->row == 1 && a->depth == MR && a->parts == 1 && b->depth == VL;
+    return PACKED_PAYS && a->row == 1 && a->depth == MR && b->depth == VL;
 }
 
 static void whole_packed_tile(int64_t k, const real *a, const real *b, int64_t b_vector,
@@ -168,12 +164,9 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
                     const gemm_column *out, int64_t ldc, const gemm_finish *f) {
     const int64_t height = tile_rows(m, a);
     const bool packed = is_packed(a, b);
-    int64_t depths = 0;
-    for (int64_t s = 0; s < a->parts; s++)
-        depths += a->part[s].k;
     for (int64_t block = 0; block < m; block += MC) {
         const int64_t end = MIN(m, block + MC);
-        const int64_t share = depths / MAX(1, (end - block) / height) + 1; /* for each tile */
+        const int64_t share = a->k / MAX(1, (end - block) / height) + 1; /* for each tile */
         for (int64_t q = 0, n; q < vectors; q += n) {
             n = MIN(NV, vectors - q);
             if (n == NV && is_half(out + q + 1)) /* by itself, at half the cost */
@@ -189,11 +182,10 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
                 if (whole && rows == MR && packed) {
                     if (b->far) {
                         fetch_columns(columns + n * b->vector, b->vector, MIN(NV, vectors - q - n),
-                                      fetched, MIN(depths, fetched + share));
+                                      fetched, MIN(a->k, fetched + share));
                         fetched += share;
                     }
-                    whole_packed_tile(depths, a->part->a + offset, columns, b->vector, f, i,
-                                      out + q, ldc);
+                    whole_packed_tile(a->k, a->a + offset, columns, b->vector, f, i, out + q, ldc);
                 } else if (whole && rows == MR)
                     whole_tile(a, offset, columns, b, f, i, out + q, ldc);
                 else

@@ -86,6 +86,53 @@ VINLINE void accumulate_turns(int rows, int64_t k, const real *restrict a, int64
         add_depth(rows, NV, a, a_row, b, b_vector, t);
 }
 
+/* The same for rows of a that lie apart, each in one piece. In assembly for its addresses as well:
+ * two pointers reach six rows, of which GCC keeps six: a tenth of the time. */
+#if defined(__FMA__) && !defined(__AVX512F__) && NNF_DTYPE_BITS == 32
+#define NNF_ADD_ROW(element, base, pitch, row, sum)                                                \
+    do {                                                                                           \
+        vec all_;                                                                                  \
+        __asm__ volatile("vbroadcastss " element ", %2\n\t"                                        \
+                         "vfmadd231ps %5, %2, %0\n\t"                                              \
+                         "vfmadd231ps %6, %2, %1"                                                  \
+                         : "+x"((sum)[0]), "+x"((sum)[1]), "=&x"(all_)                             \
+                         : "r"(base), "r"(pitch), "x"((row)[0]), "x"((row)[1])                     \
+                         : "memory");                                                              \
+    } while (0)
+#define NNF_ADD_DEPTH(byte, top, middle, pitch, b, b_vector, t)                                    \
+    do {                                                                                           \
+        const vec row_[NV] = {vload(b), vload((b) + (b_vector))};                                  \
+        NNF_ADD_ROW(byte "(%3)", top, pitch, row_, (t)->sum[0]);                                   \
+        NNF_ADD_ROW(byte "(%3,%4)", top, pitch, row_, (t)->sum[1]);                                \
+        NNF_ADD_ROW(byte "(%3,%4,2)", top, pitch, row_, (t)->sum[2]);                              \
+        NNF_ADD_ROW(byte "(%3)", middle, pitch, row_, (t)->sum[3]);                                \
+        NNF_ADD_ROW(byte "(%3,%4)", middle, pitch, row_, (t)->sum[4]);                             \
+        NNF_ADD_ROW(byte "(%3,%4,2)", middle, pitch, row_, (t)->sum[5]);                           \
+    } while (0)
+VINLINE void accumulate_rows(int64_t k, const real *restrict a, int64_t a_row,
+                             const real *restrict b, int64_t b_depth, int64_t b_vector, tile *t) {
+    const real *middle = a + MR / 2 * a_row;
+    const int64_t pitch = a_row * (int64_t)sizeof(real);
+    tile sums = *t; /* registers, whatever t is */
+    for (; k >= 4; k -= 4, a += 4, middle += 4, b += 4 * b_depth) {
+        NNF_ADD_DEPTH("0", a, middle, pitch, b, b_vector, &sums);
+        NNF_ADD_DEPTH("4", a, middle, pitch, b + b_depth, b_vector, &sums);
+        NNF_ADD_DEPTH("8", a, middle, pitch, b + 2 * b_depth, b_vector, &sums);
+        NNF_ADD_DEPTH("12", a, middle, pitch, b + 3 * b_depth, b_vector, &sums);
+    }
+    for (; k > 0; k--, a++, middle++, b += b_depth)
+        NNF_ADD_DEPTH("0", a, middle, pitch, b, b_vector, &sums);
+    *t = sums;
+}
+#undef NNF_ADD_DEPTH
+#undef NNF_ADD_ROW
+#else
+VINLINE void accumulate_rows(int64_t k, const real *restrict a, int64_t a_row,
+                             const real *restrict b, int64_t b_depth, int64_t b_vector, tile *t) {
+    accumulate(MR, NV, k, a, a_row, 1, 0, b, b_depth, b_vector, t);
+}
+#endif
+
 /* The same for the first half of one vector. */
 VINLINE void accumulate_half(int rows, int64_t k, const real *restrict a, int64_t a_row,
                              int64_t a_depth, const real *restrict b, int64_t b_depth, hvec *sum) {
