@@ -224,7 +224,7 @@ static int run_by_parts(const product *g, bool *summed) {
                          g->n > (transposed_a ? 4 * NR : 8 * NR)) ||
                         (PACKED_PAYS && transposed_a && g->n > 32 * NR);
     const bool large_a = g->m * g->k > LARGE_A, transposed_b = g->b_col != 1;
-    const bool large_b = g->m > FEW_ROWS && (g->n * g->k > LARGE_B || (transposed_b && large_a));
+    const bool large_b = g->m > FEW_ROWS && (g->n * g->k > LARGE_B || large_a);
     const bool own_columns = large_b ? !large_a && g->n >= TASKS * NR : transposed_b;
     const bool pack_b = large_b && !own_columns;
     const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= 16 * MC;
