@@ -25,7 +25,7 @@ enum {
     FEW_ROWS = 48
 };
 /* Results of up to so many elements are summed block by block of their depth, in parallel. */
-enum { SMALL_RESULT = 32 * 1024 };
+enum { SMALL_RESULT = 16 * 1024 };
 
 /* One product: op(a), op(b) as strides, and what finishes y. */
 typedef struct {
