@@ -3,7 +3,7 @@
  * gemm: a (m, k) or (k, m), b (k, n) or (n, k), bias (n) or NULL, y (m, n) = op(a) op(b) + bias.
  * linear: x (n, in), weight (out, in), bias (out), y (n, out).
  *
- * Every element of y is a sum over blocks of KC depths in ascending order, each block summed in one
+ * Every element of y is a sum over blocks of depths in ascending order, each block summed in one
  * register: neither the packing, nor the tiling, nor the thread count changes its bits.
  */
 #include "gemm.h"
@@ -14,8 +14,8 @@
 #include "elementwise.h"
 #include "sum.h"
 
-/* What is packed at once: bounds the scratch to DEPTH (ROWS + COLS) reals. */
-enum { DEPTH = 4 * KC, ROWS = 48 * MC, COLS = 16 * NC };
+/* What is packed at once, blocks of depths and more rows and columns: bounds the scratch. */
+enum { BLOCKS = 4, ROWS = 48 * MC, COLS = 16 * NC };
 /* Operands beyond these sizes are packed, as measured: smaller ones stay in a core's cache, and few
  * rows do not repay the packing of b. A transposed b is packed for a large a too, as tasks that own
  * whole columns would each read all of a. */
@@ -30,6 +30,7 @@ enum { SMALL_RESULT = 16 * 1024 };
 /* One product: op(a), op(b) as strides, and what finishes y. */
 typedef struct {
     int64_t m, n, k;
+    int64_t block; /* depths that are summed in one register */
     const real *a, *b;
     int64_t a_row, a_depth, b_col, b_depth; /* strides, one of each pair is 1 */
     const real *col_bias;
@@ -47,6 +48,12 @@ typedef struct {
     real *a, *b;
     bool own_rows, own_columns;
 } part;
+
+/* Blocks of one size, KC or up to a quarter more, rather than a last one of a few depths. */
+static int64_t block_depth(int64_t k) {
+    const int64_t blocks = MAX(1, ceil_div(k, KC + KC / 4));
+    return round_up(MAX(1, ceil_div(k, blocks)), VL);
+}
 
 /* How a part of y is cut into tasks of at most rows x cols: TASKS of them, enough for many threads,
  * as square as the caches like. Bits do not depend on it. */
@@ -89,15 +96,15 @@ static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t 
 
 /* Rows [i, i + rows) and columns [j, j + cols) of a part times its depths. Columns that are not
  * packed are read where they lie, but for the last ones that fill no vector, or packed into
- * `scratch` (cols, KC); its own rows are packed behind them, into own_a (rows, KC). */
+ * `scratch` (cols, block); its own rows are packed behind them, into own_a (rows, block). */
 static void multiply_task(const product *g, const part *s, int64_t i, int64_t rows, int64_t j,
                           int64_t cols, real *scratch, real *own_a) {
     gemm_column out[NC / VL];
     const int64_t vectors = ceil_div(cols, VL);
     int64_t p = 0;
     do { /* at least once: an empty sum is zero, plus bias */
-        const int64_t k = MIN(KC, s->k - p);
-        const bool last = s->p + p + KC >= g->k;
+        const int64_t k = MIN(g->block, s->k - p);
+        const bool last = s->p + p + g->block >= g->k;
         for (int64_t v = 0; v < vectors; v++) {
             const int64_t col = s->j + j + v * VL;
             out[v].c = g->y + (s->i + i) * g->n + col;
@@ -133,7 +140,7 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
                 pack_columns(g, s->j + j + done * VL, cols - done * VL, s->p + p, k, scratch);
             FN(gemm_block)(rows, &a, &packed, vectors - done, out + done, g->n, &f);
         }
-        p += KC;
+        p += g->block;
     } while (p < s->k);
 }
 
@@ -142,10 +149,10 @@ static int run_task(const product *g, const part *s, const tiling *t, int64_t in
     const int64_t j = index % t->col_tasks * t->cols, cols = MIN(t->cols, s->n - j);
     const int64_t own_b = s->b ? 0 : s->own_columns ? round_up(cols, VL) : VL;
     const int64_t own_a = s->own_rows ? round_up(rows, MR) : 0;
-    real *const scratch = alloc_reals((own_b + own_a) * MIN(KC, s->k));
+    real *const scratch = alloc_reals((own_b + own_a) * g->block);
     if (!scratch)
         return NNF_NO_MEMORY;
-    multiply_task(g, s, i, rows, j, cols, scratch, own_a ? scratch + own_b * MIN(KC, s->k) : NULL);
+    multiply_task(g, s, i, rows, j, cols, scratch, own_a ? scratch + own_b * g->block : NULL);
     nnf_free(scratch);
     if (own_a && s->p == 0 && g->row_sums) /* the cache has these columns of a now */
         return FN(sum_columns)(g->k, rows, g->a_depth, g->a + i, g->row_sums + i);
@@ -185,18 +192,19 @@ static void add_blocks(const product *g, int64_t blocks, const real *sums, int64
     }
 }
 
-/* A small result of a long depth: a task for each block of KC depths. The sums are those that one
+/* A small result of a long depth: a task for each block of depths. The sums are those that one
  * task would have found one after the other. */
 static int run_by_depth(const product *g) {
-    const int64_t blocks = ceil_div(g->k, KC), scratch_size = round_up(MIN(g->n, NC), VL) * KC;
+    const int64_t blocks = ceil_div(g->k, g->block);
+    const int64_t scratch_size = round_up(MIN(g->n, NC), VL) * g->block;
     real *const sums = alloc_reals(blocks * g->m * g->n);
     if (!sums)
         return NNF_NO_MEMORY;
     atomic_int failed = 0;
     PARALLEL_FOR(block, blocks, 0.02 * (double)g->k * (double)g->m * (double)g->n, {
-        const int64_t p = block * KC;
+        const int64_t p = block * g->block;
         product of_block = *g;
-        of_block.k = MIN(KC, g->k - p);
+        of_block.k = MIN(g->block, g->k - p);
         of_block.a += p * g->a_depth;
         of_block.b += p * g->b_depth;
         of_block.col_bias = NULL;
@@ -229,7 +237,7 @@ static int run_by_parts(const product *g, bool *summed) {
     const bool pack_b = large_b && !own_columns;
     const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= 16 * MC;
     const bool pack_all_a = pack_a && !own_rows;
-    const int64_t depth = pack_all_a || pack_b ? MIN(DEPTH, g->k) : g->k;
+    const int64_t depth = pack_all_a || pack_b ? MIN(BLOCKS * g->block, g->k) : g->k;
     const int64_t rows = pack_all_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
     real *const a = pack_all_a ? alloc_reals(round_up(MIN(rows, g->m), MR) * depth) : NULL;
     real *const b = pack_b ? alloc_reals(round_up(MIN(cols, g->n), VL) * depth) : NULL;
@@ -281,6 +289,7 @@ static int multiply_matrices(int transpose_a, int transpose_b, int64_t m, int64_
         .m = m,
         .n = n,
         .k = k,
+        .block = block_depth(k),
         .a = a,
         .b = b,
         .a_row = transpose_a ? 1 : k,
@@ -289,7 +298,7 @@ static int multiply_matrices(int transpose_a, int transpose_b, int64_t m, int64_
         .b_depth = transpose_b ? 1 : n,
         .col_bias = bias,
         .act = activation_in_registers(act),
-        .stream = k <= KC && n % VL == 0 && streams(m * n, 0, y),
+        .stream = k <= block_depth(k) && n % VL == 0 && streams(m * n, 0, y),
         .y = y,
         .row_sums = row_sums,
     };

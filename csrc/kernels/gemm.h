@@ -19,7 +19,7 @@
 enum {
     NV = 2,
     NR = NV * VL,
-    KC = 256, /* depth of a block: the vectors of a tile stay in the L1 cache */
+    KC = 256, /* depth of a block, more or less: the vectors of a tile stay in the L1 cache */
     MC = 96,  /* rows of a block: with the block of columns they stay in the L2 cache */
     NC = 1024 / sizeof(real), /* columns of a block: 256 float32 */
     /* Packed operands are multiplied faster than others; floats alone, for the size of the wheel.
