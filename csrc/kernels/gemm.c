@@ -57,7 +57,7 @@ static int64_t block_depth(int64_t k) {
 
 /* How a part of y is cut into tasks of at most rows x cols: TASKS of them, enough for many threads,
  * as square as the caches like. Bits do not depend on it. */
-enum { TASKS = 24 };
+enum { TASKS = 24, PACK_TASKS = 16 };
 typedef struct {
     int64_t rows, cols, row_tasks, col_tasks;
 } tiling;
@@ -82,15 +82,20 @@ static void pack_columns(const product *g, int64_t j, int64_t cols, int64_t p, i
     FN(gemm_pack)(cols, k, VL, g->b + j * g->b_col + p * g->b_depth, g->b_col, g->b_depth, packed);
 }
 
-/* Task `index` of the packing: MC rows of a each, after those NC columns of b each. */
+/* Columns of b that a task packs: up to NC, fewer so that several threads have work. */
+static int64_t columns_packed(const part *s) {
+    return MIN(NC, round_up(ceil_div(s->n, PACK_TASKS), NR));
+}
+
+/* Task `index` of the packing: MC rows of a each, after those columns of b. */
 static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t index) {
     if (index < a_tasks) {
         const int64_t i = index * MC;
         FN(gemm_pack)(MIN(MC, s->m - i), s->k, MR, g->a + (s->i + i) * g->a_row + s->p * g->a_depth,
                       g->a_row, g->a_depth, s->a + i * s->k);
     } else {
-        const int64_t j = (index - a_tasks) * NC;
-        pack_columns(g, s->j + j, MIN(NC, s->n - j), s->p, s->k, s->b + j * s->k);
+        const int64_t cols = columns_packed(s), j = (index - a_tasks) * cols;
+        pack_columns(g, s->j + j, MIN(cols, s->n - j), s->p, s->k, s->b + j * s->k);
     }
 }
 
@@ -174,7 +179,7 @@ static int multiply_part(const product *g, const part *s) {
 /* Packs what is to be packed; b once for all rows. */
 static void pack_part(const product *g, const part *s) {
     const int64_t a_tasks = s->a ? ceil_div(s->m, MC) : 0;
-    const int64_t b_tasks = s->b && s->i == 0 ? ceil_div(s->n, NC) : 0;
+    const int64_t b_tasks = s->b && s->i == 0 ? ceil_div(s->n, columns_packed(s)) : 0;
     const double reals = (double)((s->a ? s->m : 0) + (b_tasks ? s->n : 0)) * (double)s->k;
     PARALLEL_FOR(index, a_tasks + b_tasks, 0.4 * reals, pack_task(g, s, a_tasks, index));
 }
