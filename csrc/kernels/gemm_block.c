@@ -14,8 +14,6 @@ VINLINE void sum_tile(int rows, int vectors, const gemm_left *a, int64_t offset,
     if (a->row == 1) /* a line ahead is fetched: depths lie pages apart */
         accumulate(rows, vectors, a->k, a->a + offset, 1, a->depth, LINE, b, right->depth,
                    right->vector, t);
-    else if (rows == MR && vectors == NV && right->depth == VL)
-        accumulate_rows(a->k, a->a + offset, a->row, b, VL, right->vector, t);
     else if (rows == MR && vectors == NV)
         accumulate_rows(a->k, a->a + offset, a->row, b, right->depth, right->vector, t);
     else
