@@ -15,6 +15,9 @@
 
 /* That so many pixels are multiplied with them repays the packing of weights. */
 enum { MANY_PIXELS = 512 };
+/* Reals of a block of pixels that are copied from where they lie: with the next block, which is
+ * fetched meanwhile, they stay in the L2 cache. */
+enum { BLOCK = 128 * 1024 / sizeof(real) };
 
 /* rows x (channels x taps) matrices, one per group, times gathered source images. */
 typedef struct {
@@ -42,7 +45,8 @@ static bool is_dense(const gathered_product *g) { return g->step_h == 1 && g->st
 
 static void choose_blocks(gathered_product *g) {
     const int64_t pixels = g->from.grid_h * g->from.grid_w;
-    const int64_t cuts = ceil_div(pixels, NC);
+    const int64_t few = MAX(NC / 4, BLOCK / MAX(1, MIN(KC, g->channels)));
+    const int64_t cuts = ceil_div(pixels, g->from.in_place ? MIN(NC, few) : NC);
     g->block_pixels = round_up(ceil_div(pixels, cuts), VL);
     g->pixel_tasks = ceil_div(pixels, g->block_pixels);
     g->block_images = g->pixel_tasks > 1 ? 1 : MAX(1, NC / g->block_pixels);
@@ -152,6 +156,21 @@ static const real *of_rows(const real *vector, const gathered_product *g, const 
     return vector ? vector + b->group * g->rows + b->row : NULL;
 }
 
+/* What will be packed after block `index`, of channels from c on, where it is read in place. */
+static gemm_next next_source(const gathered_product *g, int64_t index, int64_t c) {
+    const bool more = c < g->channels;
+    const int64_t tasks = g->image_tasks * g->groups * g->pixel_tasks * g->row_tasks;
+    if (!g->from.in_place || (!more && index + 1 == tasks))
+        return (gemm_next){0};
+    const block b = find_block(g, more ? index : index + 1);
+    const int64_t plane = g->from.height * g->from.width, first = more ? c : 0;
+    const int64_t planes = (b.image * g->groups + b.group) * g->channels + first;
+    return (gemm_next){.from = g->source + planes * plane + b.pixel,
+                       .row = plane,
+                       .rows = b.images * MIN(g->block_channels, g->channels - first),
+                       .width = b.pixels};
+}
+
 static int run_block(const gathered_product *g, int64_t index) {
     const block b = find_block(g, index);
     const int64_t vectors = b.images * b.image_vectors, taps = g->from.taps;
@@ -184,7 +203,10 @@ static int run_block(const gathered_product *g, int64_t index) {
         gemm_left weights = g->weights;
         weights.a = left + c * taps * g->weights.depth;
         weights.k = k;
-        const gemm_right pixels = {.b = packed, .vector = k * VL, .depth = VL};
+        const gemm_right pixels = {.b = packed,
+                                   .vector = k * VL,
+                                   .depth = VL,
+                                   .next = next_source(g, index, c + channels)};
         pack_images(g, &b, c, channels, &band, packed);
         FN(gemm_block)(b.rows, &weights, &pixels, vectors, out, sums ? sums_stride : g->plane, &f);
     }

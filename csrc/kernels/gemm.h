@@ -34,11 +34,19 @@ typedef struct {
     int64_t tile, row, depth;
 } gemm_left;
 
+/* Rows of `width` reals, `row` apart, that come next: some lines of them are fetched into the L2
+ * cache with every tile. */
+typedef struct {
+    const real *from;
+    int64_t row, rows, width;
+} gemm_next;
+
 /* Depth p of vector v is b[v * vector + p * depth] and the VL - 1 reals behind it. */
 typedef struct {
     const real *b;
     int64_t vector, depth;
-    bool far; /* not in the L2 cache yet */
+    bool far;       /* not in the L2 cache yet */
+    gemm_next next; /* what is packed after this */
 } gemm_right;
 
 /* Where a vector of columns lands: c (m, width) with row stride ldc, width <= VL. */

@@ -150,21 +150,38 @@ static int64_t tile_rows(int64_t m, const gemm_left *a) {
     return packed || tiles > 4 || rest == 0 || rest >= MR / 2 ? MR : ceil_div(m, tiles);
 }
 
-/* Fetches depths [begin, end) of `vectors` packed vectors into the L2 cache. */
-static void fetch_columns(const real *b, int64_t b_vector, int64_t vectors, int64_t begin,
-                          int64_t end) {
-    for (int64_t v = 0; v < vectors; v++)
-        for (int64_t at = begin * VL; at < end * VL; at += LINE)
-            __builtin_prefetch(b + v * b_vector + at, 0, 2);
+/* What is being fetched: the lines of each row of `next`, and where in its first row to go on. */
+typedef struct {
+    gemm_next next;
+    int64_t at, share; /* lines with each tile */
+} fetching;
+
+static fetching start_fetching(gemm_next next, int64_t tiles) {
+    const int64_t lines = next.rows * ceil_div(next.width, LINE);
+    return (fetching){next, 0, ceil_div(lines, MAX(1, tiles))};
+}
+
+/* Fetches the next share. */
+VINLINE void fetch(fetching *f) {
+    for (int64_t left = f->share; left > 0 && f->next.rows > 0;) {
+        const int64_t end = MIN(f->next.width, f->at + left * LINE);
+        for (; f->at < end; f->at += LINE, left--)
+            __builtin_prefetch(f->next.from + f->at, 0, 2);
+        if (f->at >= f->next.width) {
+            f->at = 0;
+            f->next.from += f->next.row;
+            f->next.rows--;
+        }
+    }
 }
 
 void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t vectors,
                     const gemm_column *out, int64_t ldc, const gemm_finish *f) {
     const int64_t height = tile_rows(m, a);
     const bool packed = is_packed(a, b);
+    fetching ahead = start_fetching(b->next, m / height * ceil_div(vectors, NV));
     for (int64_t block = 0; block < m; block += MC) {
         const int64_t end = MIN(m, block + MC);
-        const int64_t share = a->k / MAX(1, (end - block) / height) + 1; /* for each tile */
         for (int64_t q = 0, n; q < vectors; q += n) {
             n = MIN(NV, vectors - q);
             if (n == NV && is_half(out + q + 1)) /* by itself, at half the cost */
@@ -173,18 +190,19 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
             for (int64_t v = 0; v < n; v++)
                 whole &= out[q + v].width == VL;
             const real *const columns = b->b + q * b->vector;
-            int64_t fetched = 0; /* depths of the next columns */
+            if (b->far && packed)
+                ahead = start_fetching((gemm_next){.from = columns + n * b->vector,
+                                                   .row = b->vector,
+                                                   .rows = MIN(NV, vectors - q - n),
+                                                   .width = a->k * VL},
+                                       (end - block) / height);
             for (int64_t i = block; i < end; i += height) {
                 const int64_t offset = i / MR * a->tile + i % MR * a->row;
                 const int64_t rows = MIN(height, end - i);
-                if (whole && rows == MR && packed) {
-                    if (b->far) {
-                        fetch_columns(columns + n * b->vector, b->vector, MIN(NV, vectors - q - n),
-                                      fetched, MIN(a->k, fetched + share));
-                        fetched += share;
-                    }
+                fetch(&ahead);
+                if (whole && rows == MR && packed)
                     whole_packed_tile(a->k, a->a + offset, columns, b->vector, f, i, out + q, ldc);
-                } else if (whole && rows == MR)
+                else if (whole && rows == MR)
                     whole_tile(a, offset, columns, b, f, i, out + q, ldc);
                 else
                     edge_tile(rows, n, a, offset, columns, b, f, i, out + q, ldc);
