@@ -28,6 +28,7 @@ BLOCKS = [
     cases.Conv((1, 9, 40, 81), (11, 9, 3, 3), stride=2, padding=1),  # rows of several vectors,
     cases.Conv((2, 5, 6, 76), (3, 5, 1, 1), stride=2),  # strided, and pixels that no tap reaches
     cases.Conv((2, 40, 7, 45), (12, 40, 1, 1)),  # many panels of pixels side by side
+    cases.Conv((2, 300, 13, 21), (9, 300, 1, 1)),  # more channels than a block, pixels cut
 ]
 CASES = cases.CONV + BLOCKS
 

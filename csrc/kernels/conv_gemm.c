@@ -46,10 +46,11 @@ static bool is_dense(const gathered_product *g) { return g->step_h == 1 && g->st
 static void choose_blocks(gathered_product *g) {
     const int64_t pixels = g->from.grid_h * g->from.grid_w;
     const int64_t few = MAX(NC / 4, BLOCK / MAX(1, MIN(KC, g->channels)));
-    const int64_t cuts = ceil_div(pixels, g->from.in_place ? MIN(NC, few) : NC);
+    const int64_t most = g->from.in_place ? MIN(NC, few) : NC;
+    const int64_t cuts = ceil_div(pixels, most);
     g->block_pixels = round_up(ceil_div(pixels, cuts), VL);
     g->pixel_tasks = ceil_div(pixels, g->block_pixels);
-    g->block_images = g->pixel_tasks > 1 ? 1 : MAX(1, NC / g->block_pixels);
+    g->block_images = g->pixel_tasks > 1 ? 1 : MAX(1, most / g->block_pixels);
     g->block_rows = g->rows;
     /* For many threads, blocks of fewer images, down to a tile; then, as each packs its images
      * again, of fewer rows. */
