@@ -29,7 +29,7 @@ def batch_norm(x, weight=None, bias=None, eps=1e-5, activation=None):
     cdef int64_t n, c, s
     check_batch(x, True, &n, &c, &s)
     cdef double epsilon = check_float(eps, "eps", 0, DBL_MAX)
-    cdef int act = check_rectifier(activation)
+    cdef int act = check_activation(activation, _RECTIFIERS)
     cdef cnp.ndarray w = check_vector(weight, "weight", c, x, "x")
     cdef cnp.ndarray b = check_vector(bias, "bias", c, x, "x")
     cdef cnp.ndarray y = new_like(x)
@@ -47,7 +47,7 @@ def batch_norm_inference(x, mean, var, weight=None, bias=None, eps=1e-5, activat
     cdef int64_t n, c, s
     check_batch(x, False, &n, &c, &s)
     cdef double epsilon = check_float(eps, "eps", 0, DBL_MAX)
-    cdef int act = check_rectifier(activation)
+    cdef int act = check_activation(activation, _RECTIFIERS)
     cdef cnp.ndarray m = check_channels(mean, "mean", x)
     cdef cnp.ndarray v = check_channels(var, "var", x)
     cdef cnp.ndarray w = check_vector(weight, "weight", c, x, "x")
@@ -68,7 +68,7 @@ def batch_norm_backward(dy, x, mean, var, weight=None, eps=1e-5, bias=None, acti
     check_batch(x, True, &n, &c, &s)
     check_like(dy, "dy", x, "x")
     cdef double epsilon = check_float(eps, "eps", 0, DBL_MAX)
-    cdef int act = check_rectifier(activation)
+    cdef int act = check_activation(activation, _RECTIFIERS)
     cdef cnp.ndarray m = check_channels(mean, "mean", x)
     cdef cnp.ndarray v = check_channels(var, "var", x)
     cdef cnp.ndarray w = check_vector(weight, "weight", c, x, "x")

@@ -1,24 +1,16 @@
 # linear.pxi: matrix products and linear layers.
 
 cdef tuple _ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
+cdef tuple _RECTIFIERS = _ACTIVATIONS[:2]  # for what can do no other
 
 
-cdef int check_activation(object activation) except -1:
-    """The nnf_activation of a name."""
+cdef int check_activation(object activation, tuple known=_ACTIVATIONS) except -1:
+    """The nnf_activation of one of the names `known`."""
     if activation is not None and not isinstance(activation, str):
         raise TypeError(f"activation must be a string or None, got {describe(activation)}")
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f"activation must be one of {_ACTIVATIONS}, got {activation!r}")
+    if activation not in known:
+        raise ValueError(f"activation must be one of {known}, got {activation!r}")
     return <int>_ACTIVATIONS.index(activation)
-
-
-cdef int check_rectifier(object activation) except -1:
-    """The nnf_activation of "relu" or None, for what can do no other."""
-    if activation is not None and not isinstance(activation, str):
-        raise TypeError(f"activation must be a string or None, got {describe(activation)}")
-    if activation is not None and activation != "relu":
-        raise ValueError(f"activation must be None or 'relu', got {activation!r}")
-    return NNF_LINEAR if activation is None else NNF_RELU
 
 
 def gemm(a, b, transpose_a=False, transpose_b=False, bias=None, activation=None):

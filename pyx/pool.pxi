@@ -39,7 +39,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, activation=None):
     check_array(x, "x", 4)
     set_image(&d, x)
     set_pool(&p, &d, kernel_size, stride, padding)
-    cdef int act = check_rectifier(activation)
+    cdef int act = check_activation(activation, _RECTIFIERS)
     cdef cnp.ndarray y = new_4d(p.n, p.c, p.oh, p.ow, x)
     cdef int kind = index_type(&p)
     cdef cnp.ndarray indices = new_array(4, cnp.PyArray_DIMS(y), kind)

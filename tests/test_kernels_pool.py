@@ -21,20 +21,19 @@ POOL = cases.POOL + SWEEP + LARGE
 
 
 def check_max(x: np.ndarray, window: tuple) -> None:
-    for act in (None, "relu"):
-        y, indices = by_threads(lambda act=act: core.max_pool2d(x, *window, act))
-        assert_same((y, indices), ref.max_pool2d(x, *window, act))
+    def check(activation: str | None) -> tuple[np.ndarray, ...]:
+        y, indices = by_threads(lambda: core.max_pool2d(x, *window, activation))
+        assert_same((y, indices), ref.max_pool2d(x, *window, activation))
         dy = normal(y.shape, x.dtype, seed=1)
-        dx = by_threads(
-            lambda at=indices, dy=dy: core.max_pool2d_backward(dy, at, x.shape, *window)
-        )
+        dx = by_threads(lambda: core.max_pool2d_backward(dy, indices, x.shape, *window))
         assert_same(dx, ref.max_pool2d_backward(dy, indices, x.shape, *window))
-        if act is None:
-            whole, everywhere = y, (dy, indices)
-    assert_same(y, ref.relu(whole))
-    dy, at = everywhere
-    cut = ref.max_pool2d_backward(ref.relu_backward(dy, y), at, x.shape, *window)
-    assert_same(dx, cut)
+        return y, indices, dy, dx
+
+    y, indices, dy, _ = check(None)
+    rectified, _, _, dx = check("relu")
+    assert_same(rectified, ref.relu(y))
+    dpooled = ref.relu_backward(dy, rectified)
+    assert_same(dx, ref.max_pool2d_backward(dpooled, indices, x.shape, *window))
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)

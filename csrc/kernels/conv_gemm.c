@@ -157,7 +157,8 @@ static const real *of_rows(const real *vector, const gathered_product *g, const 
     return vector ? vector + b->group * g->rows + b->row : NULL;
 }
 
-/* What will be packed after block `index`, of channels from c on, where it is read in place. */
+/* What will be packed after block `index`, of channels from c on, where it is read in place. (Of
+ * several images with more channels than a block has, not all of it: that costs time alone.) */
 static gemm_next next_source(const gathered_product *g, int64_t index, int64_t c) {
     const bool more = c < g->channels;
     const int64_t tasks = g->image_tasks * g->groups * g->pixel_tasks * g->row_tasks;

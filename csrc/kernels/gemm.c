@@ -290,11 +290,12 @@ static int run_product(const product *g, bool *summed) {
 static int multiply_matrices(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
                              const real *a, const real *b, const real *bias, int act, real *y,
                              real *row_sums) {
+    const int64_t block = block_depth(k);
     const product g = {
         .m = m,
         .n = n,
         .k = k,
-        .block = block_depth(k),
+        .block = block,
         .a = a,
         .b = b,
         .a_row = transpose_a ? 1 : k,
@@ -303,7 +304,7 @@ static int multiply_matrices(int transpose_a, int transpose_b, int64_t m, int64_
         .b_depth = transpose_b ? 1 : n,
         .col_bias = bias,
         .act = activation_in_registers(act),
-        .stream = k <= block_depth(k) && n % VL == 0 && streams(m * n, 0, y),
+        .stream = k <= block && n % VL == 0 && streams(m * n, 0, y),
         .y = y,
         .row_sums = row_sums,
     };

@@ -28,11 +28,7 @@ PROMOTED = frozenset("efd?bBhH")  # dtype characters that float32 or float64 can
 
 def one(name: str, value: Any) -> Array:
     """Return the argument as a contiguous array of float32 or float64."""
-    if type(value) is ndarray and value.flags.carray:
-        dtype = value.dtype
-        if dtype is FLOAT32 or dtype is FLOAT64:
-            return value
-    return _prepare((name,), (_as_array(name, value),))[0]
+    return value if are_ready((value,)) else _prepare((name,), (_as_array(name, value),))[0]
 
 
 def many(names: Sequence[str], *values: Any) -> Sequence[Any]:

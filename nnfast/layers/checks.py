@@ -59,7 +59,7 @@ def one_of(name: str, value: Any, known: Sequence[Any]) -> Any:
 
 def same_dtype(layer: object, y: Any, weight: Any) -> None:
     """Refuse an input of a higher precision than the weights: it would make every step float64."""
-    if y.dtype is not weight.dtype and y.dtype.itemsize > weight.dtype.itemsize:
+    if y.dtype.itemsize > weight.dtype.itemsize:
         raise TypeError(
             f"x must be {weight.dtype}, as the weights of {type(layer).__name__} are, got "
             f"{y.dtype}; cast it with x.astype({weight.dtype.name!r}), or the model with .astype"

@@ -129,7 +129,7 @@ class Parameter:
         data = self.data
         if grad.shape != data.shape:
             raise ValueError(f"gradient of {self.name} must be {data.shape}, got {grad.shape}")
-        if grad.dtype is not data.dtype and grad.dtype != data.dtype:
+        if grad.dtype != data.dtype:
             raise TypeError(
                 f"gradient of {self.name} must be {data.dtype}, got {grad.dtype}; "
                 f"give backward a {data.dtype} dout"

@@ -180,6 +180,7 @@ def _first_learning(layers: list[Layer]) -> int:
 
 
 def _learns(layer: Layer) -> bool:
+    # in every step, hence not by the generators of parameters()
     for value in vars(layer).values():
         if isinstance(value, Parameter) and value.requires_grad:
             return True
