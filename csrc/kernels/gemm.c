@@ -22,6 +22,7 @@ enum { BLOCKS = 4, ROWS = 48 * MC, COLS = 16 * NC };
 enum {
     LARGE_A = (PACKED_PAYS ? 1 << 18 : 1 << 20) / sizeof(real),
     LARGE_B = (PACKED_PAYS ? 1 << 18 : 1 << 19) / sizeof(real),
+    FAR_A = 8 * LARGE_A, /* lies in no core's own cache */
     FEW_ROWS = 48
 };
 /* Results of up to so many elements are summed block by block of their depth, in parallel. */
@@ -46,7 +47,7 @@ typedef struct {
 typedef struct {
     int64_t i, m, j, n, p, k;
     real *a, *b;
-    bool own_rows, own_columns;
+    bool own_rows, own_columns, fetches_rows;
 } part;
 
 /* Blocks of one size, KC or up to a quarter more, rather than a last one of a few depths. */
@@ -99,6 +100,19 @@ static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t 
     }
 }
 
+/* What a task of whole rows of a, `rows` from row i on, reads after k depths from p on: the next
+ * depths, or the first ones of the next rows. */
+static gemm_next next_rows(const product *g, int64_t i, int64_t rows, int64_t p, int64_t k) {
+    const bool last = p + k == g->k;
+    const int64_t first = last ? i + rows : i, depth = last ? 0 : p + k;
+    const int64_t count = MIN(rows, g->m - first), depths = MIN(g->block, g->k - depth);
+    const bool transposed = g->a_row == 1;
+    return (gemm_next){.from = g->a + first * g->a_row + depth * g->a_depth,
+                       .row = transposed ? g->a_depth : g->a_row,
+                       .rows = transposed ? depths : count,
+                       .width = transposed ? count : depths};
+}
+
 /* Rows [i, i + rows) and columns [j, j + cols) of a part times its depths. Columns that are not
  * packed are read where they lie, but for the last ones that fill no vector, or packed into
  * `scratch` (cols, block); its own rows are packed behind them, into own_a (rows, block). */
@@ -129,10 +143,13 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
             FN(gemm_pack)(rows, k, MR, rows_of_a, g->a_row, g->a_depth, own_a);
         const gemm_finish f = {
             .accumulate = s->p + p > 0, .stream = g->stream, .act = last ? g->act : NNF_LINEAR};
+        const gemm_next next =
+            own_a || s->fetches_rows ? next_rows(g, s->i + i, rows, s->p + p, k) : (gemm_next){0};
         const gemm_right packed = {.b = s->b ? s->b + j * s->k + p * VL : scratch,
                                    .vector = s->b ? s->k * VL : k * VL,
                                    .depth = VL,
-                                   .far = s->b != NULL};
+                                   .far = s->b && !next.rows,
+                                   .next = next};
         int64_t done = 0;
         if (!s->b && !s->own_columns) { /* whole vectors where they lie */
             const gemm_right b = {
@@ -241,6 +258,8 @@ static int run_by_parts(const product *g, bool *summed) {
     const bool own_columns = large_b ? !large_a && g->n >= TASKS * NR : transposed_b;
     const bool pack_b = large_b && !own_columns;
     const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= 16 * MC;
+    const bool fetches_rows = !pack_a && !transposed_a && g->k <= g->block && g->n >= 4 * NR &&
+                              g->n <= NC && g->m * g->k > FAR_A;
     const bool pack_all_a = pack_a && !own_rows;
     const int64_t depth = pack_all_a || pack_b ? MIN(BLOCKS * g->block, g->k) : g->k;
     const int64_t rows = pack_all_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
@@ -260,7 +279,8 @@ static int run_by_parts(const product *g, bool *summed) {
                                 .a = a,
                                 .b = b,
                                 .own_rows = own_rows,
-                                .own_columns = own_columns};
+                                .own_columns = own_columns,
+                                .fetches_rows = fetches_rows};
                 if (a || b)
                     pack_part(g, &s);
                 status = multiply_part(g, &s);

@@ -109,13 +109,14 @@ static void edge_tile(int64_t rows, int64_t vectors, const gemm_left *a, int64_t
         }
 }
 
-/* Fetches what will be added to, or written; with 512 bits a tile lasts too long for it to matter.
- */
+/* Fetches what will be added to, or written: the lines of both ends, as vectors of c start
+ * anywhere. With 512 bits a tile lasts too long for it to matter. */
 VINLINE void fetch_tile(const gemm_column *out, int64_t row, int64_t ldc) {
     NNF_EACH (i, MR)
-        NNF_EACH (v, NV)
-            if (PACKED_PAYS && v * VL % LINE == 0)
-                __builtin_prefetch(out[v].c + (row + i) * ldc, 1);
+        if (PACKED_PAYS) {
+            __builtin_prefetch(out[0].c + (row + i) * ldc, 1);
+            __builtin_prefetch(out[NV - 1].c + (row + i) * ldc + VL - 1, 1);
+        }
 }
 
 static void whole_tile(const gemm_left *a, int64_t offset, const real *b, const gemm_right *right,
