@@ -18,8 +18,9 @@ ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 BLOCKS = [
     *[cases.Gemm(100, 300, 290), cases.Gemm(13, 1100, 40), cases.Gemm(4700, 5, 7)],
     *[cases.Gemm(513, 530, 600), cases.Gemm(60, 500, 700), cases.Gemm(700, 900, 130)],
-    *[cases.Gemm(1601, 400, 150), cases.Gemm(1601, 400, 120)],  # tasks pack their own rows of a
-    cases.Gemm(100, 300, 801),  # tasks pack their own columns of b
+    *[cases.Gemm(1601, 400, 150), cases.Gemm(601, 700, 250)],  # tasks pack their own rows of a
+    cases.Gemm(2701, 200, 70),  # rows that come next are fetched
+    *[cases.Gemm(100, 300, 801), cases.Gemm(200, 1700, 450)],  # tasks pack their own columns of b
     cases.Gemm(200, 1700, 300),  # more depths than are packed at once
 ]
 

@@ -17,12 +17,13 @@
 /* What is packed at once, blocks of depths and more rows and columns: bounds the scratch. */
 enum { BLOCKS = 4, ROWS = 48 * MC, COLS = 16 * NC };
 /* Operands beyond these sizes are packed, as measured: smaller ones stay in a core's cache, and few
- * rows do not repay the packing of b. A transposed b is packed for a large a too, as tasks that own
- * whole columns would each read all of a. */
+ * rows do not repay the packing of b. Tasks pack columns of their own where a block of a, which
+ * each of them reads, stays in the cache. */
 enum {
     LARGE_A = (PACKED_PAYS ? 1 << 18 : 1 << 20) / sizeof(real),
     LARGE_B = (PACKED_PAYS ? 1 << 18 : 1 << 19) / sizeof(real),
-    FAR_A = 8 * LARGE_A, /* lies in no core's own cache */
+    CACHED_A = (1 << 19) / sizeof(real),
+    FAR_A = (1 << 21) / sizeof(real), /* in no core's own cache */
     FEW_ROWS = 48
 };
 /* Results of up to so many elements are summed block by block of their depth, in parallel. */
@@ -47,7 +48,7 @@ typedef struct {
 typedef struct {
     int64_t i, m, j, n, p, k;
     real *a, *b;
-    bool own_rows, own_columns, fetches_rows;
+    bool own_rows, own_columns, fetch_rows;
 } part;
 
 /* Blocks of one size, KC or up to a quarter more, rather than a last one of a few depths. */
@@ -57,23 +58,34 @@ static int64_t block_depth(int64_t k) {
 }
 
 /* How a part of y is cut into tasks of at most rows x cols: TASKS of them, enough for many threads,
- * as square as the caches like. Bits do not depend on it. */
-enum { TASKS = 24, PACK_TASKS = 16 };
+ * as square as the caches like; or of rows or columns that are their own. Bits do not depend on it.
+ */
+enum { TASKS = 24 };
 typedef struct {
     int64_t rows, cols, row_tasks, col_tasks;
 } tiling;
 
-static tiling choose_tiling(int64_t m, int64_t n, bool whole_columns) {
-    tiling t = {.rows = whole_columns ? m : MC, .cols = NC};
-    while (ceil_div(m, t.rows) * ceil_div(n, t.cols) < TASKS &&
-           (t.cols > NR || (t.rows > 4 * MR && !whole_columns))) {
-        if (t.cols > NR && (t.cols >= t.rows || t.rows <= 4 * MR || whole_columns))
-            t.cols /= 2;
-        else
-            t.rows = round_up(t.rows / 2, MR);
-    }
-    t.row_tasks = ceil_div(m, t.rows);
-    t.col_tasks = ceil_div(n, t.cols);
+/* The share of `count` rows or columns, in tiles, that each of TASKS has, up to `most`. */
+static int64_t share(int64_t count, int64_t tile, int64_t most) {
+    return MIN(most, round_up(ceil_div(count, TASKS), tile));
+}
+
+static tiling choose_tiling(const part *s) {
+    tiling t = {.rows = MC, .cols = NC};
+    if (s->own_rows)
+        t.rows = share(s->m, MR, MC);
+    else if (s->own_columns)
+        t = (tiling){.rows = s->m, .cols = share(s->n, NR, 4 * NR)};
+    else
+        while (ceil_div(s->m, t.rows) * ceil_div(s->n, t.cols) < TASKS &&
+               (t.cols > NR || t.rows > 4 * MR)) {
+            if (t.cols > NR && (t.cols >= t.rows || t.rows <= 4 * MR))
+                t.cols /= 2;
+            else
+                t.rows = round_up(t.rows / 2, MR);
+        }
+    t.row_tasks = ceil_div(s->m, t.rows);
+    t.col_tasks = ceil_div(s->n, t.cols);
     return t;
 }
 
@@ -83,11 +95,6 @@ static void pack_columns(const product *g, int64_t j, int64_t cols, int64_t p, i
     FN(gemm_pack)(cols, k, VL, g->b + j * g->b_col + p * g->b_depth, g->b_col, g->b_depth, packed);
 }
 
-/* Columns of b that a task packs: up to NC, fewer so that several threads have work. */
-static int64_t columns_packed(const part *s) {
-    return MIN(NC, round_up(ceil_div(s->n, PACK_TASKS), NR));
-}
-
 /* Task `index` of the packing: MC rows of a each, after those columns of b. */
 static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t index) {
     if (index < a_tasks) {
@@ -95,7 +102,7 @@ static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t 
         FN(gemm_pack)(MIN(MC, s->m - i), s->k, MR, g->a + (s->i + i) * g->a_row + s->p * g->a_depth,
                       g->a_row, g->a_depth, s->a + i * s->k);
     } else {
-        const int64_t cols = columns_packed(s), j = (index - a_tasks) * cols;
+        const int64_t cols = share(s->n, NR, NC), j = (index - a_tasks) * cols;
         pack_columns(g, s->j + j, MIN(cols, s->n - j), s->p, s->k, s->b + j * s->k);
     }
 }
@@ -106,11 +113,9 @@ static gemm_next next_rows(const product *g, int64_t i, int64_t rows, int64_t p,
     const bool last = p + k == g->k;
     const int64_t first = last ? i + rows : i, depth = last ? 0 : p + k;
     const int64_t count = MIN(rows, g->m - first), depths = MIN(g->block, g->k - depth);
-    const bool transposed = g->a_row == 1;
-    return (gemm_next){.from = g->a + first * g->a_row + depth * g->a_depth,
-                       .row = transposed ? g->a_depth : g->a_row,
-                       .rows = transposed ? depths : count,
-                       .width = transposed ? count : depths};
+    const real *const from = g->a + first * g->a_row + depth * g->a_depth;
+    return g->a_row == 1 ? (gemm_next){from, g->a_depth, depths, count}
+                         : (gemm_next){from, g->a_row, count, depths};
 }
 
 /* Rows [i, i + rows) and columns [j, j + cols) of a part times its depths. Columns that are not
@@ -144,7 +149,7 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
         const gemm_finish f = {
             .accumulate = s->p + p > 0, .stream = g->stream, .act = last ? g->act : NNF_LINEAR};
         const gemm_next next =
-            own_a || s->fetches_rows ? next_rows(g, s->i + i, rows, s->p + p, k) : (gemm_next){0};
+            own_a || s->fetch_rows ? next_rows(g, s->i + i, rows, s->p + p, k) : (gemm_next){0};
         const gemm_right packed = {.b = s->b ? s->b + j * s->k + p * VL : scratch,
                                    .vector = s->b ? s->k * VL : k * VL,
                                    .depth = VL,
@@ -182,8 +187,7 @@ static int run_task(const product *g, const part *s, const tiling *t, int64_t in
 }
 
 static int multiply_part(const product *g, const part *s) {
-    const tiling t = s->own_rows ? (tiling){MC, NC, ceil_div(s->m, MC), 1}
-                                 : choose_tiling(s->m, s->n, s->own_columns);
+    const tiling t = choose_tiling(s);
     atomic_int failed = 0;
     PARALLEL_FOR(index, t.row_tasks * t.col_tasks,
                  0.02 * (double)s->k * (double)s->m * (double)s->n, {
@@ -196,7 +200,7 @@ static int multiply_part(const product *g, const part *s) {
 /* Packs what is to be packed; b once for all rows. */
 static void pack_part(const product *g, const part *s) {
     const int64_t a_tasks = s->a ? ceil_div(s->m, MC) : 0;
-    const int64_t b_tasks = s->b && s->i == 0 ? ceil_div(s->n, columns_packed(s)) : 0;
+    const int64_t b_tasks = s->b && s->i == 0 ? ceil_div(s->n, share(s->n, NR, NC)) : 0;
     const double reals = (double)((s->a ? s->m : 0) + (b_tasks ? s->n : 0)) * (double)s->k;
     PARALLEL_FOR(index, a_tasks + b_tasks, 0.4 * reals, pack_task(g, s, a_tasks, index));
 }
@@ -255,12 +259,13 @@ static int run_by_parts(const product *g, bool *summed) {
                         (PACKED_PAYS && transposed_a && g->n > 32 * NR);
     const bool large_a = g->m * g->k > LARGE_A, transposed_b = g->b_col != 1;
     const bool large_b = g->m > FEW_ROWS && (g->n * g->k > LARGE_B || large_a);
-    const bool own_columns = large_b ? !large_a && g->n >= TASKS * NR : transposed_b;
+    const bool own_columns =
+        large_b ? g->m * MIN(g->k, g->block) <= CACHED_A && g->n >= TASKS * NR : transposed_b;
     const bool pack_b = large_b && !own_columns;
-    const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= 16 * MC;
-    const bool fetches_rows = !pack_a && !transposed_a && g->k <= g->block && g->n >= 4 * NR &&
-                              g->n <= NC && g->m * g->k > FAR_A;
+    const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= TASKS * 4 * MR;
     const bool pack_all_a = pack_a && !own_rows;
+    const bool fetch_rows = !pack_a && !transposed_a && g->k <= g->block && g->n >= 4 * NR &&
+                            g->n <= NC && g->m * g->k > FAR_A;
     const int64_t depth = pack_all_a || pack_b ? MIN(BLOCKS * g->block, g->k) : g->k;
     const int64_t rows = pack_all_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
     real *const a = pack_all_a ? alloc_reals(round_up(MIN(rows, g->m), MR) * depth) : NULL;
@@ -280,7 +285,7 @@ static int run_by_parts(const product *g, bool *summed) {
                                 .b = b,
                                 .own_rows = own_rows,
                                 .own_columns = own_columns,
-                                .fetches_rows = fetches_rows};
+                                .fetch_rows = fetch_rows};
                 if (a || b)
                     pack_part(g, &s);
                 status = multiply_part(g, &s);
