@@ -22,6 +22,9 @@ BLOCKS = [
     cases.Gemm(2701, 200, 70),  # rows that come next are fetched
     *[cases.Gemm(100, 300, 801), cases.Gemm(200, 1700, 450)],  # tasks pack their own columns of b
     cases.Gemm(200, 1700, 300),  # more depths than are packed at once
+    *[cases.Gemm(1, 300, 1030), cases.Gemm(3, 7, 65), cases.Gemm(4, 650, 1201)],  # rows of b scaled
+    *[cases.Gemm(5, 1100, 701), cases.Gemm(7, 330, 1700), cases.Gemm(8, 530, 2100)],
+    *[cases.Gemm(9, 900, 701), cases.Gemm(31, 600, 900)],  # columns packed for few rows
 ]
 
 
@@ -155,21 +158,35 @@ def test_linear_gradients_agree_with_finite_differences(activation):
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
 def test_special_values_reach_their_row_and_no_other(special, dtype):
-    for row, depth in ((0, 0), (12, 36), (6, 17)):
-        a, b, _ = operands(cases.Gemm(13, 37, 21), dtype)
+    for rows, row, depth in ((13, 0, 0), (13, 12, 36), (13, 6, 17), (3, 2, 36), (4, 1, 5)):
+        a, b, _ = operands(cases.Gemm(rows, 37, 21), dtype)
         a[row, depth] = special
         with np.errstate(invalid="ignore"):
             expected = a @ b
         np.testing.assert_array_equal(native.gemm(a, b), expected)
 
 
-def test_bits_do_not_depend_on_the_thread_count(threads):
+@pytest.mark.parametrize(
+    "case",
+    [cases.Gemm(150, 1100, 310), cases.Gemm(7, 1100, 700), cases.Gemm(30, 900, 700)],
+    ids=str,
+)
+def test_bits_do_not_depend_on_the_thread_count(case, threads):
+    a, b, bias = operands(case, np.float32, make=normal)
     results = []
     for n in (1, 2, 3, 8):
         threads(n)
-        a, b, bias = operands(cases.Gemm(150, 1100, 310), np.float32, make=normal)
         results.append(native.gemm(a, b, bias=bias, activation="tanh").tobytes())
     assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 7, 8])
+def test_few_rows_have_the_bits_they_have_among_many(rows, dtype):
+    a, b, bias = operands(cases.Gemm(20, 900, 1030), dtype, make=normal)
+    among_many = native.gemm(a, b, bias=bias, activation="leaky_relu")
+    few = native.gemm(a[:rows], b, bias=bias, activation="leaky_relu")
+    np.testing.assert_array_equal(few, among_many[:rows])
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,7 +1,6 @@
-/* gemm.c: products of dense matrices, and the linear layers made of them.
+/* gemm.c: products of dense matrices.
  *
  * gemm: a (m, k) or (k, m), b (k, n) or (n, k), bias (n) or NULL, y (m, n) = op(a) op(b) + bias.
- * linear: x (n, in), weight (out, in), bias (out), y (n, out).
  *
  * Every element of y is a sum over blocks of depths in ascending order, each block summed in one
  * register: neither the packing, nor the tiling, nor the thread count changes its bits.
@@ -17,13 +16,13 @@
 /* What is packed at once, blocks of depths and more rows and columns: bounds the scratch. */
 enum { BLOCKS = 4, ROWS = 48 * MC, COLS = 16 * NC };
 /* Operands beyond these sizes are packed, as measured: smaller ones stay in a core's cache, and few
- * rows do not repay the packing of b. Tasks pack columns of their own where a block of a, which
- * each of them reads, stays in the cache. */
+ * rows repay the packing of b only if it is far. Tasks pack columns of their own where a block of
+ * a, which each of them reads, stays in the cache. */
 enum {
     LARGE_A = (PACKED_PAYS ? 1 << 18 : 1 << 20) / sizeof(real),
     LARGE_B = (PACKED_PAYS ? 1 << 18 : 1 << 19) / sizeof(real),
     CACHED_A = (1 << 19) / sizeof(real),
-    FAR_A = (1 << 21) / sizeof(real), /* in no core's own cache */
+    FAR = (1 << 21) / sizeof(real), /* in no core's own cache */
     FEW_ROWS = 48
 };
 /* Results of up to so many elements are summed block by block of their depth, in parallel. */
@@ -205,19 +204,6 @@ static void pack_part(const product *g, const part *s) {
     PARALLEL_FOR(index, a_tasks + b_tasks, 0.4 * reals, pack_task(g, s, a_tasks, index));
 }
 
-/* y = act(sums of the blocks (blocks, m, n), in order, + bias). */
-static void add_blocks(const product *g, int64_t blocks, const real *sums, int64_t row) {
-    for (int64_t j = 0; j < g->n; j += VL) {
-        const int64_t width = g->n - j, at = row * g->n + j;
-        vec x = vload_or(sums + at, width, vzero());
-        for (int64_t block = 1; block < blocks; block++)
-            x += vload_or(sums + block * g->m * g->n + at, width, vzero());
-        if (g->col_bias)
-            x += vload_or(g->col_bias + j, width, vzero());
-        vstore_upto(g->y + at, activate(x, g->act), width);
-    }
-}
-
 /* A small result of a long depth: a task for each block of depths. The sums are those that one
  * task would have found one after the other. */
 static int run_by_depth(const product *g) {
@@ -227,26 +213,25 @@ static int run_by_depth(const product *g) {
     if (!sums)
         return NNF_NO_MEMORY;
     atomic_int failed = 0;
-    PARALLEL_FOR(block, blocks, 0.02 * (double)g->k * (double)g->m * (double)g->n, {
-        const int64_t p = block * g->block;
-        product of_block = *g;
-        of_block.k = MIN(g->block, g->k - p);
-        of_block.a += p * g->a_depth;
-        of_block.b += p * g->b_depth;
-        of_block.col_bias = NULL;
-        of_block.act = NNF_LINEAR;
-        of_block.y = sums + block * g->m * g->n;
-        const part whole = {.m = g->m, .n = g->n, .k = of_block.k, .own_columns = g->b_col != 1};
+    PARALLEL_FOR(index, blocks, 0.02 * (double)g->k * (double)g->m * (double)g->n, {
+        const int64_t p = index * g->block;
+        product block = *g;
+        block.k = MIN(g->block, g->k - p);
+        block.a += p * g->a_depth;
+        block.b += p * g->b_depth;
+        block.col_bias = NULL;
+        block.act = NNF_LINEAR;
+        block.y = sums + index * g->m * g->n;
+        const part whole = {.m = g->m, .n = g->n, .k = block.k, .own_columns = g->b_col != 1};
         real *const scratch = alloc_reals(scratch_size);
         for (int64_t j = 0; scratch && j < g->n; j += NC)
-            multiply_task(&of_block, &whole, 0, g->m, j, MIN(NC, g->n - j), scratch, NULL);
+            multiply_task(&block, &whole, 0, g->m, j, MIN(NC, g->n - j), scratch, NULL);
         if (!scratch)
             failed = 1;
         nnf_free(scratch);
     });
     if (!failed)
-        PARALLEL_FOR(row, g->m, 0.2 * (double)(blocks * g->m * g->n),
-                     add_blocks(g, blocks, sums, row));
+        FN(gemm_add_blocks)(g->m, g->n, blocks, sums, g->col_bias, g->act, g->y);
     nnf_free(sums);
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }
@@ -258,14 +243,17 @@ static int run_by_parts(const product *g, bool *summed) {
                          g->n > (transposed_a ? 4 * NR : 8 * NR)) ||
                         (PACKED_PAYS && transposed_a && g->n > 32 * NR);
     const bool large_a = g->m * g->k > LARGE_A, transposed_b = g->b_col != 1;
-    const bool large_b = g->m > FEW_ROWS && (g->n * g->k > LARGE_B || large_a);
+    const bool few_rows = g->m <= FEW_ROWS;
+    const bool large_b =
+        few_rows ? g->n * g->k >= FAR && g->n >= 8 * NR : g->n * g->k > LARGE_B || large_a;
     const bool own_columns =
-        large_b ? g->m * MIN(g->k, g->block) <= CACHED_A && g->n >= TASKS * NR : transposed_b;
+        large_b ? few_rows || (g->m * MIN(g->k, g->block) <= CACHED_A && g->n >= TASKS * NR)
+                : transposed_b;
     const bool pack_b = large_b && !own_columns;
     const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= TASKS * 4 * MR;
     const bool pack_all_a = pack_a && !own_rows;
     const bool fetch_rows = !pack_a && !transposed_a && g->k <= g->block && g->n >= 4 * NR &&
-                            g->n <= NC && g->m * g->k > FAR_A;
+                            g->n <= NC && g->m * g->k > FAR;
     const int64_t depth = pack_all_a || pack_b ? MIN(BLOCKS * g->block, g->k) : g->k;
     const int64_t rows = pack_all_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
     real *const a = pack_all_a ? alloc_reals(round_up(MIN(rows, g->m), MR) * depth) : NULL;
@@ -306,17 +294,19 @@ static int run_product(const product *g, bool *summed) {
         FN(gemm_dot)(g->m, g->n, g->k, g->a, g->b, g->col_bias, g->act, g->y);
         return NNF_OK;
     }
+    const int64_t few = g->n * g->k > FAR ? FEW_AXPY : FEW_AXPY / 2;
+    if (g->m <= few && g->n > NR && g->b_col == 1)
+        return FN(gemm_axpy)(g->m, g->n, g->k, g->block, g->a, g->a_row, g->a_depth, g->b,
+                             g->col_bias, g->act, g->y);
     if (g->k >= 4 * KC && g->m * g->n <= SMALL_RESULT)
         return run_by_depth(g);
     return run_by_parts(g, summed);
 }
 
-/* FN(gemm), and row_sums of the product or NULL. */
-static int multiply_matrices(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
-                             const real *a, const real *b, const real *bias, int act, real *y,
-                             real *row_sums) {
+static product make_product(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k,
+                            const real *a, const real *b, real *y) {
     const int64_t block = block_depth(k);
-    const product g = {
+    return (product){
         .m = m,
         .n = n,
         .k = k,
@@ -327,58 +317,26 @@ static int multiply_matrices(int transpose_a, int transpose_b, int64_t m, int64_
         .a_depth = transpose_a ? m : 1,
         .b_col = transpose_b ? k : 1,
         .b_depth = transpose_b ? 1 : n,
-        .col_bias = bias,
-        .act = activation_in_registers(act),
         .stream = k <= block && n % VL == 0 && streams(m * n, 0, y),
         .y = y,
-        .row_sums = row_sums,
     };
-    bool summed = false;
-    int status = run_product(&g, &summed);
-    if (status == NNF_OK && row_sums && !summed)
-        status = FN(reduce_sum)(1, k, m, a, row_sums);
-    return status == NNF_OK ? activation_pass(act, m * n, y) : status;
 }
 
 int FN(gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, const real *a,
              const real *b, const real *bias, int act, real *y) {
-    return multiply_matrices(transpose_a, transpose_b, m, n, k, a, b, bias, act, y, NULL);
+    product g = make_product(transpose_a, transpose_b, m, n, k, a, b, y);
+    g.col_bias = bias;
+    g.act = activation_in_registers(act);
+    bool summed;
+    const int status = run_product(&g, &summed);
+    return status == NNF_OK ? activation_pass(act, m * n, y) : status;
 }
 
-int FN(linear)(int64_t n, int64_t in, int64_t out, const real *x, const real *weight,
-               const real *bias, int act, real *y) {
-    return FN(gemm)(0, 1, n, out, in, x, weight, bias, act, y);
-}
-
-/* The gradient before the activation, dz (n) from dy (n) and the activation's output y (n). */
-static int activation_backward(int act, int64_t n, const real *dy, const real *y, real *dz) {
-    switch (act) {
-    case NNF_RELU:
-        return FN(relu_backward)(n, dy, y, dz);
-    case NNF_LEAKY_RELU:
-        return FN(leaky_relu_backward)(n, NNF_LEAKY_SLOPE, dy, y, dz);
-    case NNF_SIGMOID:
-        return FN(sigmoid_backward)(n, dy, y, dz);
-    default:
-        return FN(tanh_backward)(n, dy, y, dz);
-    }
-}
-
-/* dx (n, in) or NULL, dweight (out, in), dbias (out); y (n, out) only with an activation. */
-int FN(linear_backward)(int64_t n, int64_t in, int64_t out, const real *dy, const real *x,
-                        const real *weight, const real *y, int act, real *dx, real *dweight,
-                        real *dbias) {
-    real *scratch = NULL;
-    int status = NNF_OK;
-    if (act != NNF_LINEAR) {
-        scratch = alloc_reals(n * out);
-        status = scratch ? activation_backward(act, n * out, dy, y, scratch) : NNF_NO_MEMORY;
-        dy = scratch;
-    }
-    if (status == NNF_OK && dx)
-        status = FN(gemm)(0, 0, n, in, out, dy, weight, NULL, NNF_LINEAR, dx);
-    if (status == NNF_OK)
-        status = multiply_matrices(1, 0, out, in, n, dy, x, NULL, NNF_LINEAR, dweight, dbias);
-    nnf_free(scratch);
-    return status;
+int FN(gemm_and_sums)(int64_t m, int64_t n, int64_t k, const real *a, const real *b, real *y,
+                      real *sums) {
+    product g = make_product(1, 0, m, n, k, a, b, y);
+    g.row_sums = sums;
+    bool summed = false;
+    const int status = run_product(&g, &summed);
+    return status == NNF_OK && !summed ? FN(reduce_sum)(1, k, m, a, sums) : status;
 }

@@ -73,6 +73,19 @@ enum { FEW_DOTS = 4 };
 void FN(gemm_dot)(int64_t m, int64_t n, int64_t k, const real *a, const real *b, const real *bias,
                   nnf_activation act, real *y);
 
+/* y (m, n) = a (k, m)^T b (k, n), and sums (m) of the columns of a. */
+int FN(gemm_and_sums)(int64_t m, int64_t n, int64_t k, const real *a, const real *b, real *y,
+                      real *sums);
+
+/* y (m, n) = a (m, k) b (k, n) + bias (n) for up to FEW_AXPY rows, by blocks of depths. */
+enum { FEW_AXPY = 8 };
+int FN(gemm_axpy)(int64_t m, int64_t n, int64_t k, int64_t block, const real *a, int64_t a_row,
+                  int64_t a_depth, const real *b, const real *bias, nnf_activation act, real *y);
+
+/* y (m, n) = act(the sum of sums (blocks, m, n), in order, + bias (n)); bias may be NULL. */
+void FN(gemm_add_blocks)(int64_t m, int64_t n, int64_t blocks, const real *sums, const real *bias,
+                         nnf_activation act, real *y);
+
 /* Packs `count` items of depth k: item i, depth p is data[i * item_stride + p * depth_stride], one
  * of the strides being 1. packed (ceil(count / width), k, width), missing items are zeros. */
 void FN(gemm_pack)(int64_t count, int64_t k, int64_t width, const real *data, int64_t item_stride,

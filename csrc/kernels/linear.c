@@ -1,0 +1,44 @@
+/* linear.c: linear layers, made of matrix products.
+ *
+ * x (n, in), weight (out, in), bias (out) or NULL, y (n, out) = act(x weight^T + bias); dx (n, in)
+ * or NULL, dweight (out, in), dbias (out). Backward y is NULL where nothing was activated.
+ */
+#include "elementwise.h"
+#include "gemm.h"
+
+int FN(linear)(int64_t n, int64_t in, int64_t out, const real *x, const real *weight,
+               const real *bias, int act, real *y) {
+    return FN(gemm)(0, 1, n, out, in, x, weight, bias, act, y);
+}
+
+/* The gradient before the activation, dz (n) from dy (n) and the activation's output y (n). */
+static int activation_backward(int act, int64_t n, const real *dy, const real *y, real *dz) {
+    switch (act) {
+    case NNF_RELU:
+        return FN(relu_backward)(n, dy, y, dz);
+    case NNF_LEAKY_RELU:
+        return FN(leaky_relu_backward)(n, NNF_LEAKY_SLOPE, dy, y, dz);
+    case NNF_SIGMOID:
+        return FN(sigmoid_backward)(n, dy, y, dz);
+    default:
+        return FN(tanh_backward)(n, dy, y, dz);
+    }
+}
+
+int FN(linear_backward)(int64_t n, int64_t in, int64_t out, const real *dy, const real *x,
+                        const real *weight, const real *y, int act, real *dx, real *dweight,
+                        real *dbias) {
+    real *scratch = NULL;
+    int status = NNF_OK;
+    if (act != NNF_LINEAR) {
+        scratch = alloc_reals(n * out);
+        status = scratch ? activation_backward(act, n * out, dy, y, scratch) : NNF_NO_MEMORY;
+        dy = scratch;
+    }
+    if (status == NNF_OK && dx)
+        status = FN(gemm)(0, 0, n, in, out, dy, weight, NULL, NNF_LINEAR, dx);
+    if (status == NNF_OK)
+        status = FN(gemm_and_sums)(out, in, n, dy, x, dweight, dbias);
+    nnf_free(scratch);
+    return status;
+}
