@@ -73,7 +73,7 @@ static void multiply_panel(int64_t vectors, int64_t tiles, int64_t channels,
 }
 
 static int run_block(const winograd *g, const real *weights, int64_t first, int64_t tiles) {
-    const int64_t channels = g->from.channels, entry = g->groups * VL * channels;
+    const int64_t channels = g->from.channels, entry = odd_lines(g->groups * VL * channels);
     winograd_domain images = winograd_shape(channels, tiles);
     winograd_domain products = winograd_shape(g->to.rows, tiles);
     real *const band = alloc_reals(winograd_band_size(&g->from));
@@ -104,7 +104,7 @@ static double multiply_work(const winograd *g) {
 
 /* For many tiles: the weights are transformed once, the tiles in blocks that stay in the cache. */
 static int run_by_tiles(const winograd *g) {
-    const int64_t channels = g->from.channels, entry = g->groups * VL * channels;
+    const int64_t channels = g->from.channels, entry = odd_lines(g->groups * VL * channels);
     real *const weights = alloc_reals(ENTRIES * entry);
     if (!weights)
         return NNF_NO_MEMORY;
@@ -126,7 +126,7 @@ static int run_by_tiles(const winograd *g) {
 static int run_panel(const winograd *g, const winograd_domain *images, int64_t group) {
     const int64_t n = MIN(NV, g->groups - group), channels = g->from.channels;
     const int64_t block = round_up(MAX(CACHE / (ENTRIES * NV * VL), 1), VL);
-    const int64_t entry = MIN(block, channels) * n * VL;
+    const int64_t entry = odd_lines(MIN(block, channels) * n * VL);
     winograd_domain products = winograd_shape(n * VL, g->tiles);
     real *const weights = alloc_reals(ENTRIES * entry);
     products.data = alloc_reals(ENTRIES * products.entry);

@@ -36,13 +36,15 @@ typedef struct {
 
 VINLINE int64_t groups_of(int64_t channels) { return ceil_div(channels, VL); }
 
+/* Reals from entry to entry: an odd number of cache lines, so that the 36 do not compete for the
+ * same cache sets. */
+VINLINE int64_t odd_lines(int64_t reals) { return (ceil_div(reals, LINE) | 1) * LINE; }
+
 /* The strides for so many channels and tiles; the latter rounded up to whole register tiles, which
- * read the tiles too many and give sums that nobody reads. An odd number of cache lines apart, the
- * 36 entries do not compete for the same cache sets. */
+ * read the tiles too many and give sums that nobody reads. */
 VINLINE winograd_domain winograd_shape(int64_t channels, int64_t tiles) {
     const int64_t group = round_up(tiles, MR) * VL;
-    return (winograd_domain){.entry = (ceil_div(groups_of(channels) * group, LINE) | 1) * LINE,
-                             .group = group};
+    return (winograd_domain){.entry = odd_lines(groups_of(channels) * group), .group = group};
 }
 
 /* Transforms channel group `group` of tiles [first, first + tiles) to the beginning of `to`: as a

@@ -53,6 +53,25 @@ VINLINE void store_pixels(int size, int cols, const vec *pixel, int64_t lanes, i
                 y[lane * plane + i * ow + j] = pixel[i * cols + j][lane];
 }
 
+/* Pixels of one tile, pixel[i * pitch + j]. Not inlined, for the size of the wheel. */
+__attribute__((noinline)) static void output_tile(int size, const real *products, int64_t entry,
+                                                  vec scale, vec bias, nnf_activation act,
+                                                  int64_t pitch, vec *pixel) {
+    vec sums[ENTRIES], out[16];
+    NNF_EACH (e, ENTRIES)
+        sums[e] = vload(products + e * entry);
+    if (size == 4)
+        output4_2d(sums, out);
+    else
+        output2_2d(sums, out);
+    if (size == 4)
+        NNF_EACH (k, 16)
+            pixel[k / 4 * pitch + k % 4] = activate(out[k] * scale + bias, act);
+    else
+        NNF_EACH (k, 4)
+            pixel[k / 2 * pitch + k % 2] = activate(out[k] * scale + bias, act);
+}
+
 /* `count` neighbouring tiles of one row. */
 VINLINE void output_tiles(int size, int count, const winograd_outputs *to, const real *products,
                           int64_t entry, int64_t row, int64_t i, int64_t j, real *y) {
@@ -60,18 +79,9 @@ VINLINE void output_tiles(int size, int count, const winograd_outputs *to, const
     const vec scale = to->scale ? vload_or(to->scale + row, lanes, vzero()) : vset1(1);
     const vec bias = to->bias ? vload_or(to->bias + row, lanes, vzero()) : vzero();
     vec pixel[16 * MAX(1, VL / 4)];
-    for (int n = 0; n < count; n++, products += VL) {
-        vec sums[ENTRIES], out[16];
-        NNF_EACH (e, ENTRIES)
-            sums[e] = vload(products + e * entry);
-        if (size == 4)
-            output4_2d(sums, out);
-        else
-            output2_2d(sums, out);
-        NNF_EACH (k, size * size)
-            pixel[(k / size * count + n) * size + k % size] =
-                activate(out[k] * scale + bias, to->act);
-    }
+    for (int n = 0; n < count; n++)
+        output_tile(size, products + n * VL, entry, scale, bias, to->act, size * count,
+                    pixel + n * size);
     store_pixels(size, size * count, pixel, lanes, to->oh - size * i, to->ow - size * j,
                  to->oh * to->ow, to->ow, y + row * to->oh * to->ow + size * (i * to->ow + j));
 }

@@ -13,7 +13,8 @@ typedef struct {
     real *rows;
 } tile_band;
 
-enum { AHEAD = 256 / sizeof(real) };
+/* What is fetched ahead: pixels of a plane, channels of kernels. */
+enum { AHEAD = 256 / sizeof(real), CHANNELS_AHEAD = 8 };
 
 static real *band_row(const tile_band *b, int64_t row) { return b->rows + row % 6 * b->cols * VL; }
 
@@ -155,13 +156,13 @@ void FN(winograd_gradient_tiles)(const winograd_images *s, int64_t first, int64_
 VINLINE void load_kernels(int taps, const real *kernel, int64_t row_stride, int64_t rows,
                           vec *tap) {
     int t = 0;
-    for (; t == 0 || t + VL <= taps; t += VL) {
+    for (; t == 0 || taps - t >= VL / 2; t += VL) {
         vec block[VL];
         for (int64_t i = 0; i < VL; i++)
             block[i] = i < rows ? vload_or(kernel + i * row_stride + t, MIN(VL, taps - t), vzero())
                                 : vzero();
         vtranspose(block);
-        for (int i = 0; i < MIN(VL, taps); i++)
+        for (int i = 0; i < MIN(VL, taps - t); i++)
             tap[t + i] = block[i];
     }
     for (; t < taps; t++) {
@@ -178,7 +179,10 @@ VINLINE void transform_kernels(int size, const winograd_kernels *w, const real *
     const int taps = taps_of(size) * taps_of(size);
     for (int64_t c = 0; c < channels; c++) {
         vec tap[MOST_TAPS], in[MOST_TAPS], transformed[ENTRIES];
-        load_kernels(taps, kernel + c * w->channel_stride, w->row_stride, rows, tap);
+        const real *const of_channel = kernel + c * w->channel_stride;
+        for (int64_t i = 0; i < MIN(VL, rows) && c + CHANNELS_AHEAD < channels; i++)
+            __builtin_prefetch(of_channel + CHANNELS_AHEAD * w->channel_stride + i * w->row_stride);
+        load_kernels(taps, of_channel, w->row_stride, rows, tap);
         NNF_EACH (t, taps)
             in[t] = tap[w->turned ? taps - 1 - t : t];
         if (size == 4)

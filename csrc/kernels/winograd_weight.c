@@ -56,17 +56,17 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, const real *x, const r
     }
 }
 
-/* sums (36, channels, rows): of `channels` groups from `channel` on and `rows` groups from `row`.
- */
+/* sums (36, channels, rows) with `entry` reals from entry to entry: of `channels` groups from
+ * `channel` on and `rows` groups from `row`. */
 static void multiply_groups(int64_t tiles, const winograd_domain *x, int64_t channel,
                             int64_t channels, const winograd_domain *dy, int64_t row, int64_t rows,
-                            bool more, real *sums) {
+                            bool more, real *sums, int64_t entry) {
     for (int64_t e = 0; e < ENTRIES; e++)
         for (int64_t q = 0; q < rows; q += NV)
             for (int64_t c = 0; c < channels; c++) {
                 const real *const a = x->data + e * x->entry + (channel + c) * x->group;
                 const real *const b = dy->data + e * dy->entry + (row + q) * dy->group;
-                real *const to = sums + ((e * channels + c) * VL * rows + q) * VL;
+                real *const to = sums + e * entry + (c * VL * rows + q) * VL;
                 if (rows - q >= NV)
                     multiply_vectors(NV, tiles, a, b, dy->group, more, to, rows * VL);
                 else
@@ -74,6 +74,23 @@ static void multiply_groups(int64_t tiles, const winograd_domain *x, int64_t cha
                         multiply_vectors(1, tiles, a, b + v * dy->group, 0, more, to + v * VL,
                                          rows * VL);
             }
+}
+
+/* tap[t] (VL) to element t of the kernels, of `taps` elements, of `rows` <= VL rows. */
+static void store_kernels(int taps, const vec *tap, int64_t rows, real *kernel,
+                          int64_t row_stride) {
+    int t = 0;
+    for (; t == 0 || taps - t >= VL / 2; t += VL) {
+        vec block[VL];
+        for (int i = 0; i < VL; i++)
+            block[i] = t + i < taps ? tap[t + i] : vzero();
+        vtranspose(block);
+        for (int64_t i = 0; i < rows; i++)
+            vstore_upto(kernel + i * row_stride + t, block[i], taps - t);
+    }
+    for (; t < taps; t++)
+        for (int64_t i = 0; i < rows; i++)
+            kernel[i * row_stride + t] = tap[t][i];
 }
 
 /* Transforms the sums (VL) of one channel and VL rows back: sums[e * entry + part * size]. */
@@ -90,15 +107,17 @@ static void transform_back(const weight_gradient *g, const real *sums, int64_t e
         weight3_transposed_2d(sum, kernel);
     else
         weight5_transposed_2d(sum, kernel);
-    for (int64_t i = 0; i < MIN(VL, g->dy.channels - row); i++)
-        for (int t = 0; t < taps; t++)
-            g->dweight[((row + i) * g->x.channels + channel) * taps + t] = kernel[t][i];
+    store_kernels(taps, kernel, MIN(VL, g->dy.channels - row),
+                  g->dweight + (row * g->x.channels + channel) * taps, g->x.channels * taps);
 }
 
 static int64_t channel_groups(const weight_gradient *g) { return groups_of(g->x.channels); }
 static int64_t row_groups(const weight_gradient *g) { return groups_of(g->dy.channels); }
+static int64_t sums_entry(int64_t channel_groups, int64_t row_groups) {
+    return odd_lines(channel_groups * row_groups * VL * VL);
+}
 static int64_t sums_size(const weight_gradient *g) {
-    return ENTRIES * channel_groups(g) * row_groups(g) * VL * VL;
+    return ENTRIES * sums_entry(channel_groups(g), row_groups(g));
 }
 
 static double multiply_work(const weight_gradient *g) {
@@ -123,8 +142,8 @@ static int sum_part(const weight_gradient *g, int64_t begin, int64_t end, int64_
             FN(winograd_gradient_tiles)(&g->dy, first, tiles, r, &dy, band);
             vstore(bias, sum_tiles(tiles, &dy, r) + (first > begin ? vload(bias) : vzero()));
         }
-        multiply_groups(tiles, &x, 0, channel_groups(g), &dy, 0, row_groups(g), first > begin,
-                        sums);
+        multiply_groups(tiles, &x, 0, channel_groups(g), &dy, 0, row_groups(g), first > begin, sums,
+                        sums_entry(channel_groups(g), row_groups(g)));
     }
     nnf_free(band);
     nnf_free(x.data);
@@ -157,9 +176,8 @@ static int run_by_parts(const weight_gradient *g) {
             failed = 1;
     });
     PARALLEL_FOR(c, g->x.channels, 30.0 * (double)(parts * g->x.channels * rows),
-                 for (int64_t r = 0; r < rows; r++)
-                     transform_back(g, sums + (c * rows + r) * VL,
-                                    channel_groups(g) * VL * rows * VL, parts, size, c, r * VL));
+                 for (int64_t r = 0; r < rows; r++) transform_back(
+                     g, sums + (c * rows + r) * VL, size / ENTRIES, parts, size, c, r * VL));
     for (int64_t r = 0; g->dbias && r < g->dy.channels; r++) {
         g->dbias[r] = 0;
         for (int64_t part = 0; part < parts; part++)
@@ -190,13 +208,13 @@ static int transform_group(const weight_gradient *g, int64_t i, const winograd_d
 static int sum_block(const weight_gradient *g, const winograd_domain *x, const winograd_domain *dy,
                      int64_t channel, int64_t row) {
     const int64_t channels = MIN(BLOCK, channel_groups(g) - channel);
-    const int64_t rows = MIN(BLOCK, row_groups(g) - row), entry = channels * rows * VL * VL;
+    const int64_t rows = MIN(BLOCK, row_groups(g) - row), entry = sums_entry(channels, rows);
     real *const sums = alloc_reals(ENTRIES * entry);
     if (!sums)
         return NNF_NO_MEMORY;
-    multiply_groups(g->tiles, x, channel, channels, dy, row, rows, false, sums);
-    for (int64_t c = 0; c < MIN(channels * VL, g->x.channels - channel * VL); c++)
-        for (int64_t r = 0; r < rows; r++)
+    multiply_groups(g->tiles, x, channel, channels, dy, row, rows, false, sums, entry);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < MIN(channels * VL, g->x.channels - channel * VL); c++)
             transform_back(g, sums + (c * rows + r) * VL, entry, 1, 0, channel * VL + c,
                            (row + r) * VL);
     nnf_free(sums);
