@@ -22,6 +22,7 @@ BLOCKS = [
     cases.Gemm(2701, 200, 70),  # rows that come next are fetched
     *[cases.Gemm(100, 300, 801), cases.Gemm(200, 1700, 450)],  # tasks pack their own columns of b
     cases.Gemm(200, 1700, 300),  # more depths than are packed at once
+    cases.Gemm(90, 1100, 350),  # eight tasks of columns or so
     *[cases.Gemm(1, 300, 1030), cases.Gemm(3, 7, 65), cases.Gemm(4, 650, 1201)],  # rows of b scaled
     *[cases.Gemm(5, 1100, 701), cases.Gemm(7, 330, 1700), cases.Gemm(8, 530, 2100)],
     *[cases.Gemm(9, 900, 701), cases.Gemm(31, 600, 900)],  # columns packed for few rows

@@ -243,12 +243,11 @@ static int run_by_parts(const product *g, bool *summed) {
                          g->n > (transposed_a ? 4 * NR : 8 * NR)) ||
                         (PACKED_PAYS && transposed_a && g->n > 32 * NR);
     const bool large_a = g->m * g->k > LARGE_A, transposed_b = g->b_col != 1;
-    const bool few_rows = g->m <= FEW_ROWS;
+    const bool few_rows = g->m <= FEW_ROWS, many_columns = g->n > 7 * NR;
     const bool large_b =
-        few_rows ? g->n * g->k >= FAR && g->n >= 8 * NR : g->n * g->k > LARGE_B || large_a;
+        few_rows ? g->n * g->k >= FAR && many_columns : g->n * g->k > LARGE_B || large_a;
     const bool own_columns =
-        large_b ? few_rows || (g->m * MIN(g->k, g->block) <= CACHED_A && g->n >= TASKS * NR)
-                : transposed_b;
+        large_b ? many_columns && g->m * MIN(g->k, g->block) <= CACHED_A : transposed_b;
     const bool pack_b = large_b && !own_columns;
     const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= TASKS * 4 * MR;
     const bool pack_all_a = pack_a && !own_rows;
