@@ -21,7 +21,7 @@ enum {
     NR = NV * VL,
     KC = 256, /* depth of a block, more or less: the vectors of a tile stay in the L1 cache */
     MC = 96,  /* rows of a block: with the block of columns they stay in the L2 cache */
-    NC = 1024 / sizeof(real), /* columns of a block: 256 float32 */
+    NC = (VBYTES == 64 ? 2048 : 1024) / sizeof(real), /* columns of a block */
     /* Packed operands are multiplied faster than others; floats alone, for the size of the wheel.
      */
     PACKED_PAYS = VBYTES == 32 && NNF_DTYPE_BITS == 32
