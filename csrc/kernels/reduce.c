@@ -11,6 +11,7 @@ enum {
     ROW_CHUNK = 65536,
     COLUMN_CHUNK = 256,
     COLUMN_BLOCK = 1024,
+    COMBINED = 32,
     SHORT = MIN(LANE_COLS, SUM_WAYS *SUM_TERMS),
 };
 
@@ -101,14 +102,31 @@ static void reduce_chunk(operation op, int64_t rows, int64_t width, int64_t inne
         add_columns(rows, width, inner, x, result);
 }
 
-/* noinline, as for sum_of. */
-__attribute__((noinline)) static double combine(operation op, int64_t n, const double *partial,
-                                                int64_t stride) {
-    if (n == 1)
-        return *partial;
-    const double a = combine(op, n / 2, partial, stride);
-    const double b = combine(op, n - n / 2, partial + n / 2 * stride, stride);
-    return op == GREATEST ? greater(a, b) : a + b;
+/* Combines n rows of `width` <= COMBINED partial results, `pitch` apart, pairwise: result (width).
+ * noinline, as for sum_of. */
+__attribute__((noinline)) static void combine(operation op, int64_t n, int64_t width, int64_t pitch,
+                                              const double *partial, double *result) {
+    if (n == 1) {
+        memcpy(result, partial, (size_t)width * sizeof *result);
+        return;
+    }
+    double other[COMBINED];
+    combine(op, n / 2, width, pitch, partial, result);
+    combine(op, n - n / 2, width, pitch, partial + n / 2 * pitch, other);
+    for (int64_t j = 0; j < width; j++)
+        result[j] = op == GREATEST ? greater(result[j], other[j]) : result[j] + other[j];
+}
+
+/* y (width) = chunks of partial results (chunks, width) combined, over the divisor. */
+static void finish_columns(operation op, int64_t chunks, int64_t width, int64_t pitch,
+                           const double *partial, double divisor, real *y) {
+    for (int64_t j = 0; j < width; j += COMBINED) {
+        const int64_t columns = MIN(COMBINED, width - j);
+        double result[COMBINED];
+        combine(op, chunks, columns, pitch, partial + j, result);
+        for (int64_t i = 0; i < columns; i++)
+            y[j + i] = (real)(result[i] / divisor);
+    }
 }
 
 /* noinline: the compiler would warn of lanes that a row of no elements leaves unwritten. */
@@ -157,11 +175,10 @@ static int reduce(operation op, int64_t outer, int64_t len, int64_t inner, const
         }
     });
     if (partial)
-        PARALLEL_RANGE(begin, end, outer * inner, 2.0 * (double)chunks, {
-            for (int64_t i = begin; i < end; i++) {
-                const double *first = partial + i / inner * chunks * inner + i % inner;
-                y[i] = (real)(combine(op, chunks, first, inner) / divisor);
-            }
+        PARALLEL_FOR(task, outer * blocks, 0.3 * (double)(outer * chunks * inner), {
+            const int64_t o = task / blocks, column = task % blocks * width;
+            finish_columns(op, chunks, MIN(width, inner - column), inner,
+                           partial + o * chunks * inner + column, divisor, y + o * inner + column);
         });
     nnf_free(partial);
     return NNF_OK;
@@ -175,8 +192,7 @@ int FN(sum_columns)(int64_t len, int64_t width, int64_t pitch, const real *x, re
     for (int64_t k = 0; k < chunks; k++)
         add_columns(MIN(COLUMN_CHUNK, len - k * COLUMN_CHUNK), width, pitch,
                     x + k * COLUMN_CHUNK * pitch, partial + k * width);
-    for (int64_t j = 0; j < width; j++)
-        y[j] = (real)combine(SUM, chunks, partial + j, width);
+    finish_columns(SUM, chunks, width, width, partial, 1, y);
     nnf_free(partial);
     return NNF_OK;
 }
