@@ -40,7 +40,7 @@ def test_it_prints_times_and_ratios(measured):
     run, _ = measured
     lines = [line for line in run.stdout.splitlines() if line.startswith("ReLU 100x100")]
     assert [line.split()[2] for line in lines] == ["f", "f+b"]
-    assert all(re.search(r"\d[\d.]* (us|ms) .*\| .*\d\.\d\dx$", line.rstrip()) for line in lines)
+    assert all(re.search(r"\d[\d.]* (ns|us|ms) .*\| .*\d\.\d\dx$", line.rstrip()) for line in lines)
 
 
 def test_it_measures_the_installed_package(measured, tmp_path):
