@@ -71,65 +71,61 @@ void FN(conv_band_free)(conv_band *band) {
     nnf_free(band->data);
 }
 
-/* Whether a tap falls on columns of this phase. */
-static bool is_seen(const conv_gather *g, int64_t phase) {
-    for (int64_t t = 0; t < g->taps; t++)
-        if ((g->tap_w[t] - g->min_w) % g->stride_w == phase)
+/* Whether one of the taps, `least` or more, falls on rows or columns of this phase of a stride. */
+static bool is_seen(int64_t taps, const int64_t *tap, int64_t least, int64_t stride,
+                    int64_t phase) {
+    for (int64_t t = 0; t < taps; t++)
+        if ((tap[t] - least) % stride == phase)
             return true;
     return false;
 }
 
-/* Every stride-th of the reals from `from` on; nothing beyond the last is touched. */
-VINLINE void copy_strided(int64_t count, int64_t stride, const real *from, real *to) {
+/* VL of the columns from `from` on, every stride-th; zeros beyond the `left` that there are. */
+VINLINE vec load_columns(int64_t stride, const real *from, int64_t left) {
+    const vec a = left > 0 ? vload_or(from, left, vzero()) : vzero();
     if (stride == 1)
-        for (int64_t i = 0; i < count; i += VL)
-            vstore_upto(to + i, vload_or(from + i, count - i, vzero()), count - i);
-    else if (stride == 2)
-        for (int64_t i = 0; i < count; i += VL) {
-            const int64_t left = 2 * (count - i) - 1;
-            const vec a = vload_or(from + 2 * i, left, vzero());
-            const vec b = left > VL ? vload_or(from + 2 * i + VL, left - VL, vzero()) : vzero();
-            vstore_upto(to + i, vunmix(veven_mixed(a, b)), count - i);
+        return a;
+    return vunmix(veven_mixed(a, left > VL ? vload_or(from + VL, left - VL, vzero()) : vzero()));
+}
+
+/* Every stride-th of `columns` columns after `zeros` zeros, and more of these up to the segment's
+ * end. In whole vectors: what they write too much comes after. */
+VINLINE void fill_segment(int64_t stride, int64_t zeros, int64_t segment, const real *from,
+                          int64_t columns, real *to) {
+    for (int64_t j = 0; j < MIN(zeros, segment); j += VL)
+        vstore(to + j, vzero());
+    if (stride <= 2)
+        for (int64_t j = zeros; j < segment; j += VL) {
+            const int64_t at = (j - zeros) * stride;
+            vstore(to + j, load_columns(stride, from + at, columns - at));
         }
     else
-        for (int64_t i = 0; i < count; i++)
-            to[i] = from[i * stride];
+        for (int64_t j = zeros, at = 0; j < segment; j++, at += stride)
+            to[j] = at < columns ? from[at] : 0;
 }
 
-/* Phase `phase` of the rows: columns phase, phase + stride... from the band's left edge on. */
-VINLINE void fill_phase(const conv_gather *g, int64_t stride, int64_t phase, const real *source,
-                        int64_t channels, const conv_band *band) {
-    const int64_t top = band->first_row * g->stride_h + g->min_h, left = g->min_w + phase;
-    const int64_t segment = band->segment, cols = stride * segment;
-    const int64_t begin = MIN(segment, left < 0 ? ceil_div(-left, stride) : 0);
-    const int64_t end = MAX(begin, MIN(segment, ceil_div(MAX(0, g->width - left), stride)));
-    real *to = band->data + phase * segment;
-    const real *from = source + top * g->width + left + begin * stride;
-    for (int64_t c = 0; c < channels; c++, from += g->height * g->width, to += band->plane)
-        for (int64_t r = 0; r < band->rows; r++) {
-            real *const row = to + r * cols;
-            const bool inside = top + r >= 0 && top + r < g->height;
-            const int64_t first = inside ? begin : segment, last = inside ? end : segment;
-            for (int64_t j = 0; j < first; j++)
-                row[j] = 0;
-            copy_strided(last - first, stride, from + r * g->width, row + first);
-            for (int64_t j = last; j < segment; j++)
-                row[j] = 0;
-        }
-}
-
-static void fill_rows(const conv_gather *g, const real *source, int64_t channels,
-                      const conv_band *band) {
-    for (int64_t phase = 0; phase < g->stride_w; phase++) {
-        if (!is_seen(g, phase))
-            continue;
-        if (g->stride_w == 1)
-            fill_phase(g, 1, 0, source, channels, band);
-        else if (g->stride_w == 2)
-            fill_phase(g, 2, phase, source, channels, band);
-        else
-            fill_phase(g, g->stride_w, phase, source, channels, band);
+VINLINE void fill_rows(const conv_gather *g, int64_t stride, const real *source, int64_t channels,
+                       const conv_band *band) {
+    const int64_t top = band->first_row * g->stride_h + g->min_h, segment = band->segment;
+    bool row_seen[2], phase_seen[2]; /* some are not at stride 2 */
+    for (int64_t i = 0; i < 2; i++) {
+        row_seen[i] = g->stride_h != 2 || is_seen(g->taps, g->tap_h, g->min_h, 2, i);
+        phase_seen[i] = stride != 2 || is_seen(g->taps, g->tap_w, g->min_w, 2, i);
     }
+    real *to = band->data;
+    for (int64_t c = 0; c < channels; c++, source += g->height * g->width)
+        for (int64_t r = 0; r < band->rows; r++) {
+            const bool inside = top + r >= 0 && top + r < g->height;
+            for (int64_t phase = 0; phase < stride; phase++, to += segment) {
+                if (!row_seen[r & 1] || !phase_seen[phase & 1])
+                    continue;
+                const int64_t left = g->min_w + phase,
+                              zeros = left < 0 ? ceil_div(-left, stride) : 0;
+                const int64_t first = left + zeros * stride;
+                fill_segment(stride, inside ? zeros : segment, segment,
+                             source + (top + r) * g->width + first, g->width - first, to);
+            }
+        }
 }
 
 void FN(conv_band_fill)(const conv_gather *g, const real *source, int64_t channels, int64_t pixel,
@@ -143,7 +139,12 @@ void FN(conv_band_fill)(const conv_gather *g, const real *source, int64_t channe
         band->tap[t] =
             (down * g->stride_w + right % g->stride_w) * band->segment + right / g->stride_w;
     }
-    fill_rows(g, source, channels, band);
+    if (g->stride_w == 1)
+        fill_rows(g, 1, source, channels, band);
+    else if (g->stride_w == 2)
+        fill_rows(g, 2, source, channels, band);
+    else
+        fill_rows(g, g->stride_w, source, channels, band);
 }
 
 /* Where pixel `pixel` of the grid lies in a band's plane, for the tap (min_h, min_w). */
