@@ -58,8 +58,10 @@ __attribute__((noinline)) static void output_tile(int size, const real *products
                                                   vec scale, vec bias, nnf_activation act,
                                                   int64_t pitch, vec *pixel) {
     vec sums[ENTRIES], out[16];
-    NNF_EACH (e, ENTRIES)
+    NNF_EACH (e, ENTRIES) {
         sums[e] = vload(products + e * entry);
+        __builtin_prefetch(products + e * entry + 2 * VL); /* so many runs no CPU foresees */
+    }
     if (size == 4)
         output4_2d(sums, out);
     else
