@@ -61,7 +61,7 @@ bool FN(conv_band_alloc)(const conv_gather *g, int64_t channels, int64_t pixels,
     const int64_t grid_rows = MIN(g->grid_h, (pixels - 1) / g->grid_w + 2);
     const int64_t size = channels * band_rows(g, grid_rows) * g->stride_w * band_segment(g);
     band->tap = nnf_alloc((size_t)g->taps * sizeof *band->tap);
-    /* Packing reads up to VL blocks of VL too much. */
+    /* Filling writes less than VL too much, packing reads up to VL blocks of VL. */
     band->data = g->in_place ? NULL : alloc_reals(size + VL * VL);
     return band->tap && (band->data || g->in_place);
 }
