@@ -71,11 +71,10 @@ void FN(conv_band_free)(conv_band *band) {
     nnf_free(band->data);
 }
 
-/* Whether one of the taps, `least` or more, falls on rows or columns of this phase of a stride. */
-static bool is_seen(int64_t taps, const int64_t *tap, int64_t least, int64_t stride,
-                    int64_t phase) {
+/* Whether one of the taps, `least` or more, falls on rows or columns of this phase at stride 2. */
+static bool is_seen(int64_t taps, const int64_t *tap, int64_t least, int64_t phase) {
     for (int64_t t = 0; t < taps; t++)
-        if ((tap[t] - least) % stride == phase)
+        if ((tap[t] - least) % 2 == phase)
             return true;
     return false;
 }
@@ -109,8 +108,8 @@ VINLINE void fill_rows(const conv_gather *g, int64_t stride, const real *source,
     const int64_t top = band->first_row * g->stride_h + g->min_h, segment = band->segment;
     bool row_seen[2], phase_seen[2]; /* some are not at stride 2 */
     for (int64_t i = 0; i < 2; i++) {
-        row_seen[i] = g->stride_h != 2 || is_seen(g->taps, g->tap_h, g->min_h, 2, i);
-        phase_seen[i] = stride != 2 || is_seen(g->taps, g->tap_w, g->min_w, 2, i);
+        row_seen[i] = g->stride_h != 2 || is_seen(g->taps, g->tap_h, g->min_h, i);
+        phase_seen[i] = stride != 2 || is_seen(g->taps, g->tap_w, g->min_w, i);
     }
     real *to = band->data;
     for (int64_t c = 0; c < channels; c++, source += g->height * g->width)
@@ -119,8 +118,8 @@ VINLINE void fill_rows(const conv_gather *g, int64_t stride, const real *source,
             for (int64_t phase = 0; phase < stride; phase++, to += segment) {
                 if (!row_seen[r & 1] || !phase_seen[phase & 1])
                     continue;
-                const int64_t left = g->min_w + phase,
-                              zeros = left < 0 ? ceil_div(-left, stride) : 0;
+                const int64_t left = g->min_w + phase;
+                const int64_t zeros = left < 0 ? ceil_div(-left, stride) : 0;
                 const int64_t first = left + zeros * stride;
                 fill_segment(stride, inside ? zeros : segment, segment,
                              source + (top + r) * g->width + first, g->width - first, to);

@@ -287,6 +287,7 @@ static int run_by_parts(const product *g, bool *summed) {
 }
 
 static int run_product(const product *g, bool *summed) {
+    *summed = false;
     if (g->m == 0 || g->n == 0)
         return NNF_OK;
     if (g->m <= FEW_DOTS && g->a_depth == 1 && g->b_depth == 1) {
@@ -335,7 +336,7 @@ int FN(gemm_and_sums)(int64_t m, int64_t n, int64_t k, const real *a, const real
                       real *sums) {
     product g = make_product(1, 0, m, n, k, a, b, y);
     g.row_sums = sums;
-    bool summed = false;
+    bool summed;
     const int status = run_product(&g, &summed);
     return status == NNF_OK && !summed ? FN(reduce_sum)(1, k, m, a, sums) : status;
 }

@@ -62,16 +62,15 @@ __attribute__((noinline)) static void output_tile(int size, const real *products
         sums[e] = vload(products + e * entry);
         __builtin_prefetch(products + e * entry + 2 * VL); /* so many runs no CPU foresees */
     }
-    if (size == 4)
+    if (size == 4) {
         output4_2d(sums, out);
-    else
-        output2_2d(sums, out);
-    if (size == 4)
         NNF_EACH (k, 16)
             pixel[k / 4 * pitch + k % 4] = activate(out[k] * scale + bias, act);
-    else
+    } else {
+        output2_2d(sums, out);
         NNF_EACH (k, 4)
             pixel[k / 2 * pitch + k % 2] = activate(out[k] * scale + bias, act);
+    }
 }
 
 /* `count` neighbouring tiles of one row. */

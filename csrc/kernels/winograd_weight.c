@@ -93,15 +93,15 @@ static void store_kernels(int taps, const vec *tap, int64_t rows, real *kernel,
             kernel[i * row_stride + t] = tap[t][i];
 }
 
-/* Transforms the sums (VL) of one channel and VL rows back: sums[e * entry + part * size]. */
+/* Transforms the sums (VL) of one channel and VL rows back, of `parts` parts (36, entry) each. */
 static void transform_back(const weight_gradient *g, const real *sums, int64_t entry, int64_t parts,
-                           int64_t size, int64_t channel, int64_t row) {
+                           int64_t channel, int64_t row) {
     const int taps = taps_of(g->x.size) * taps_of(g->x.size);
     vec sum[ENTRIES], kernel[MOST_TAPS];
     NNF_EACH (e, ENTRIES) {
         sum[e] = vload(sums + e * entry);
         for (int64_t part = 1; part < parts; part++)
-            sum[e] += vload(sums + e * entry + part * size);
+            sum[e] += vload(sums + (part * ENTRIES + e) * entry);
     }
     if (g->x.size == 4)
         weight3_transposed_2d(sum, kernel);
@@ -175,9 +175,10 @@ static int run_by_parts(const weight_gradient *g) {
                      sums + part * size, bias_sums + part * rows * VL) != NNF_OK)
             failed = 1;
     });
-    PARALLEL_FOR(c, g->x.channels, 30.0 * (double)(parts * g->x.channels * rows),
-                 for (int64_t r = 0; r < rows; r++) transform_back(
-                     g, sums + (c * rows + r) * VL, size / ENTRIES, parts, size, c, r * VL));
+    PARALLEL_FOR(c, g->x.channels, 30.0 * (double)(parts * g->x.channels * rows), {
+        for (int64_t r = 0; r < rows; r++)
+            transform_back(g, sums + (c * rows + r) * VL, size / ENTRIES, parts, c, r * VL);
+    });
     for (int64_t r = 0; g->dbias && r < g->dy.channels; r++) {
         g->dbias[r] = 0;
         for (int64_t part = 0; part < parts; part++)
@@ -215,7 +216,7 @@ static int sum_block(const weight_gradient *g, const winograd_domain *x, const w
     multiply_groups(g->tiles, x, channel, channels, dy, row, rows, false, sums, entry);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < MIN(channels * VL, g->x.channels - channel * VL); c++)
-            transform_back(g, sums + (c * rows + r) * VL, entry, 1, 0, channel * VL + c,
+            transform_back(g, sums + (c * rows + r) * VL, entry, 1, channel * VL + c,
                            (row + r) * VL);
     nnf_free(sums);
     return NNF_OK;
