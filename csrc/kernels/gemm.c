@@ -117,12 +117,29 @@ static gemm_next next_rows(const product *g, int64_t i, int64_t rows, int64_t p,
                          : (gemm_next){from, g->a_row, count, depths};
 }
 
-/* Rows [i, i + rows) and columns [j, j + cols) of a part times its depths. Columns that are not
- * packed are read where they lie, but for the last ones that fill no vector, or packed into
- * `scratch` (cols, block); its own rows are packed behind them, into own_a (rows, block). */
+/* The columns of a task that fill no tile and at most half a vector: as dot products they are a
+ * third of the work, where nothing is packed but the task's own columns. */
+static int64_t dot_columns(const product *g, const part *s, int64_t cols) {
+    const bool in_rows = g->a_depth == 1 && g->b_depth == 1 && s->own_columns && !s->a;
+    const int64_t rest = cols % NR;
+    return in_rows && rest <= MIN(FEW_DOTS, VL / 2) ? rest : 0;
+}
+
+/* Rows [i, i + rows) and columns [j, j + cols) of a part times its depths. Columns that are neither
+ * packed nor dot products are read where they lie, but for the last ones that fill no vector, or
+ * packed into `scratch` (cols, block); its own rows are packed behind them, into own_a (rows,
+ * block). */
 static void multiply_task(const product *g, const part *s, int64_t i, int64_t rows, int64_t j,
                           int64_t cols, real *scratch, real *own_a) {
     gemm_column out[NC / VL];
+    const int64_t dots = dot_columns(g, s, cols);
+    cols -= dots;
+    if (dots) {
+        const int64_t row = s->i + i, col = s->j + j + cols;
+        FN(gemm_dot_columns)(
+            rows, dots, s->k, g->a + row * g->a_row, g->a_row, g->b + col * g->b_col, g->b_col,
+            g->col_bias ? g->col_bias + col : NULL, g->act, g->y + row * g->n + col, g->n);
+    }
     const int64_t vectors = ceil_div(cols, VL);
     int64_t p = 0;
     do { /* at least once: an empty sum is zero, plus bias */

@@ -29,13 +29,13 @@ VINLINE void dot_block(int rows, int64_t k, const real *const row[2],
     }
 }
 
-VINLINE void dot_tile(int rows, int64_t columns, int64_t k, const real *a, const real *b,
-                      vec sum[2][COLUMNS]) {
+VINLINE void dot_tile(int rows, int64_t columns, int64_t k, const real *a, int64_t a_row,
+                      const real *b, int64_t b_col, vec sum[2][COLUMNS]) {
     for (int64_t p = 0; p == 0 || p < k; p += DEPTHS) {
-        const real *const row[2] = {a + p, a + p + (rows - 1) * k};
+        const real *const row[2] = {a + p, a + p + (rows - 1) * a_row};
         const real *column[COLUMNS];
         for (int64_t j = 0; j < COLUMNS; j++)
-            column[j] = b + p + MIN(j, columns - 1) * k;
+            column[j] = b + p + MIN(j, columns - 1) * b_col;
         vec block[2][COLUMNS];
         dot_block(rows, MIN(DEPTHS, k - p), row, column, block);
         for (int i = 0; i < rows; i++)
@@ -44,20 +44,21 @@ VINLINE void dot_tile(int rows, int64_t columns, int64_t k, const real *a, const
     }
 }
 
-static void dot_columns(int64_t m, int64_t n, int64_t k, const real *a, const real *b,
-                        const real *bias, nnf_activation act, int64_t begin, int64_t end, real *y) {
-    for (int64_t j = begin; j < end; j += COLUMNS)
+void FN(gemm_dot_columns)(int64_t m, int64_t n, int64_t k, const real *a, int64_t a_row,
+                          const real *b, int64_t b_col, const real *bias, nnf_activation act,
+                          real *y, int64_t y_row) {
+    for (int64_t j = 0; j < n; j += COLUMNS)
         for (int64_t i = 0; i < m; i += 2) {
-            const int64_t rows = MIN(2, m - i), columns = MIN(COLUMNS, end - j);
+            const int64_t rows = MIN(2, m - i), columns = MIN(COLUMNS, n - j);
             vec sum[2][COLUMNS];
             if (rows == 2)
-                dot_tile(2, columns, k, a + i * k, b + j * k, sum);
+                dot_tile(2, columns, k, a + i * a_row, a_row, b + j * b_col, b_col, sum);
             else
-                dot_tile(1, columns, k, a + i * k, b + j * k, sum);
+                dot_tile(1, columns, k, a + i * a_row, a_row, b + j * b_col, b_col, sum);
             for (int64_t r = 0; r < rows; r++)
                 for (int64_t c = 0; c < columns; c++) {
                     const real total = vsum(sum[r][c]) + (bias ? bias[j + c] : 0);
-                    y[(i + r) * n + j + c] = activate(vset1(total), act)[0];
+                    y[(i + r) * y_row + j + c] = activate(vset1(total), act)[0];
                 }
         }
 }
@@ -65,7 +66,9 @@ static void dot_columns(int64_t m, int64_t n, int64_t k, const real *a, const re
 void FN(gemm_dot)(int64_t m, int64_t n, int64_t k, const real *a, const real *b, const real *bias,
                   nnf_activation act, real *y) {
     const int64_t block = round_up(MAX(1, 4096 / MAX(1, k)), COLUMNS);
-    PARALLEL_FOR(
-        index, ceil_div(n, block), 0.05 * (double)m * (double)n * (double)k,
-        dot_columns(m, n, k, a, b, bias, act, index * block, MIN(n, (index + 1) * block), y));
+    PARALLEL_FOR(index, ceil_div(n, block), 0.05 * (double)m * (double)n * (double)k, {
+        const int64_t j = index * block;
+        FN(gemm_dot_columns)(m, MIN(block, n - j), k, a, k, b + j * k, k, bias ? bias + j : NULL,
+                             act, y + j, n);
+    });
 }
