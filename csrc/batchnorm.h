@@ -127,8 +127,7 @@ VINLINE void add_row(int64_t n, const real *x, const real *dy, bool relu, vec sh
             }
         for (; i < end; i += VL) {
             const vec d = vload_or(x + i, end - i, shift) - shift;
-            const vec e =
-                dy ? let_through(relu, d, scale, bias, vload_or(dy + i, end - i, vzero())) : d;
+            const vec e = dy ? let_through(relu, d, scale, bias, vload_upto(dy + i, end - i)) : d;
             a[0] += e;
             b[0] = vfma(d, e, b[0]);
         }
@@ -147,15 +146,14 @@ VINLINE void add_images(int64_t images, int64_t pitch, int64_t width, const real
     for (int64_t first = 0; first < images; first += TERMS)
         for (int64_t j = 0; j < width; j += VL) {
             const int64_t left = width - j;
-            const vec m = vload_or(shift + j, left, vzero());
-            const vec s = relu ? vload_or(scale + j, left, vzero()) : vzero();
-            const vec t = relu ? vload_or(bias + j, left, vzero()) : vzero();
+            const vec m = vload_upto(shift + j, left);
+            const vec s = relu ? vload_upto(scale + j, left) : vzero();
+            const vec t = relu ? vload_upto(bias + j, left) : vzero();
             vec a = vzero(), b = vzero();
             for (int64_t n = first; n < MIN(first + TERMS, images); n++) {
                 const vec d = vload_or(x + n * pitch + j, left, m) - m;
                 const vec e =
-                    dy ? let_through(relu, d, s, t, vload_or(dy + n * pitch + j, left, vzero()))
-                       : d;
+                    dy ? let_through(relu, d, s, t, vload_upto(dy + n * pitch + j, left)) : d;
                 a += e;
                 b = vfma(d, e, b);
             }

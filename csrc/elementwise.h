@@ -27,7 +27,7 @@ VINLINE void vput(real *p, vec v, bool streamed) {
 }
 
 /* Inside of a MAP: the elements of x that belong to those being written. */
-#define LOAD(x) vload_or((x) + i_, left_, vzero())
+#define LOAD(x) vload_upto((x) + i_, left_)
 
 /* The elements [begin, end) of a MAP: for short rows, whose cache lines are still on their way. */
 #define MAP_ROW(begin, end, y, ...)                                                                \

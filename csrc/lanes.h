@@ -12,7 +12,7 @@ static inline void to_lanes(int64_t n, int64_t cols, const real *p, real *lanes)
     for (int64_t j = 0; j < cols; j += VL) {
         vec block[VL];
         for (int64_t i = 0; i < VL; i++)
-            block[i] = vload_or(p + MIN(i, n - 1) * cols + j, cols - j, vzero());
+            block[i] = vload_upto(p + MIN(i, n - 1) * cols + j, cols - j);
         vtranspose(block);
         for (int64_t i = 0; i < VL; i++)
             vstore(lanes + (j + i) * VL, block[i]);

@@ -35,8 +35,8 @@ VINLINE vec lane_dot(int64_t n, const real *p, const real *q) {
                 part[k] += q ? a * vload(q + j + k * VL) : a;
             }
         for (; j < end; j += VL) {
-            const vec a = vload_or(p + j, n - j, vzero());
-            part[0] += q ? a * vload_or(q + j, n - j, vzero()) : a;
+            const vec a = vload_upto(p + j, n - j);
+            part[0] += q ? a * vload_upto(q + j, n - j) : a;
         }
         sum += (part[0] + part[1]) + (part[2] + part[3]);
     }

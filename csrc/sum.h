@@ -28,33 +28,40 @@ VINLINE vec sum_lanes(int64_t n, const real *x) {
     vec way[SUM_WAYS];
     const int64_t first = n % (SUM_WAYS * VL);
     for (int j = 0; j < SUM_WAYS; j++)
-        way[j] = first > j * VL ? vload_or(x + j * VL, first - j * VL, vzero()) : vzero();
+        way[j] = first > j * VL ? vload_upto(x + j * VL, first - j * VL) : vzero();
     for (x += first, n -= first; n > 0; n -= SUM_WAYS * VL, x += SUM_WAYS * VL)
         for (int j = 0; j < SUM_WAYS; j++)
             way[j] += vload(x + j * VL);
     return add_ways(way);
 }
 
+/* The sum of `terms` numbers in each lane of each way. */
+VINLINE dvec sum_ways(int64_t terms, const real *x) {
+    vec way[SUM_WAYS];
+    for (int j = 0; j < SUM_WAYS; j++)
+        way[j] = vload(x + j * VL);
+    for (int64_t t = 1; t < terms; t++)
+        for (int j = 0; j < SUM_WAYS; j++)
+            way[j] += vload(x + (t * SUM_WAYS + j) * VL);
+    return vwiden(add_ways(way));
+}
+
 /* noinline: the compiler would unroll the recursion into kilobytes. */
 __attribute__((unused, noinline)) static dvec sum_pairwise(int64_t n, const real *x) {
     if (n <= SUM_LEAF) {
-        const int64_t first = n % (SUM_WAYS * VL);
         dvec sum = {0};
-        vec way[SUM_WAYS];
-        int terms = 1;
-        for (int j = 0; j < SUM_WAYS; j++)
-            way[j] = first > j * VL ? vload_or(x + j * VL, first - j * VL, vzero()) : vzero();
-        for (x += first, n -= first; n > 0; n -= SUM_WAYS * VL, x += SUM_WAYS * VL) {
-            for (int j = 0; j < SUM_WAYS; j++)
-                way[j] += vload(x + j * VL);
-            if (++terms < SUM_TERMS)
-                continue;
-            sum += vwiden(add_ways(way));
-            terms = 0;
-            for (int j = 0; j < SUM_WAYS; j++)
-                way[j] = vzero();
+        for (; n >= SUM_BLOCK; n -= SUM_BLOCK, x += SUM_BLOCK)
+            sum += sum_ways(SUM_TERMS, x);
+        const int64_t terms = n / (SUM_WAYS * VL);
+        if (terms > 0)
+            sum += sum_ways(terms, x);
+        vec even = vzero(), odd = vzero(); /* what is left, less than a vector for each way */
+        for (int64_t i = terms * SUM_WAYS * VL; i < n; i += 2 * VL) {
+            even += vload_upto(x + i, n - i);
+            if (n - i > VL)
+                odd += vload_upto(x + i + VL, n - i - VL);
         }
-        return sum + vwiden(add_ways(way));
+        return sum + vwiden(even + odd);
     }
     const int64_t half = round_up(n / 2, SUM_LEAF);
     const dvec first = sum_pairwise(half, x);

@@ -2,8 +2,8 @@
  *
  * Arithmetic (+ - * /), comparisons and bit operations are the compiler's own on vector types; what
  * they cannot say is below. With vecdouble.h this is the only place for intrinsics. Tails use
- * vload_or and vstore_upto with the same arithmetic as the body, so that no result depends on where
- * in an array its element lies.
+ * vload_upto, vload_or and vstore_upto with the same arithmetic as the body, so that no result
+ * depends on where in an array its element lies.
  */
 #ifndef NNF_VEC_H
 #define NNF_VEC_H
@@ -142,7 +142,8 @@ VINLINE bool vany(ivec mask) {
     return all != 0;
 #endif
 }
-/* The first n elements, n of any size; lanes beyond them hold `fill`. */
+/* The first n elements, n of any size; lanes beyond them read as zero, or hold `fill`. */
+VINLINE vec vload_upto(const real *p, int64_t n) { return n >= VL ? vload(p) : vload_part(p, n); }
 VINLINE vec vload_or(const real *p, int64_t n, vec fill) {
     return n >= VL ? vload(p) : vselect(vfirst(n), vload_part(p, n), fill);
 }

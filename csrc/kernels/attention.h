@@ -78,7 +78,7 @@ static inline void copy_rows(int64_t rows, int64_t cols, const real *from, int64
     for (int64_t i = 0; i < rows; i++)
         for (int64_t c = 0; c < round_up(cols, NR); c += VL)
             vstore(to + i * length + c,
-                   c < cols ? scale * vload_or(from + i * ld + c, cols - c, vzero()) : vzero());
+                   c < cols ? scale * vload_upto(from + i * ld + c, cols - c) : vzero());
 }
 
 /* from (rows, cols) times scale to lanes; those of no row are zeros. */
@@ -89,9 +89,8 @@ static inline void rows_to_lanes(int64_t rows, int64_t cols, const real *from, i
             real *const to = lanes + row / NR * NR * cols + c * NR + row % NR;
             vec block[VL];
             for (int64_t i = 0; i < VL; i++)
-                block[i] = row + i < rows
-                               ? scale * vload_or(from + (row + i) * ld + c, cols - c, vzero())
-                               : vzero();
+                block[i] = row + i < rows ? scale * vload_upto(from + (row + i) * ld + c, cols - c)
+                                          : vzero();
             vtranspose(block);
             for (int64_t i = 0; i < MIN(VL, cols - c); i++)
                 vstore(to + i * NR, block[i]);

@@ -90,7 +90,7 @@ static vec row_products(int64_t rows, int64_t cols, const real *dy, int64_t leng
     for (int64_t i = 0; i < VL; i++) {
         product[i] = vzero();
         for (int64_t c = 0; i < rows && c < cols; c += VL)
-            product[i] += vload(dy + i * length + c) * vload_or(y + i * ldy + c, cols - c, vzero());
+            product[i] += vload(dy + i * length + c) * vload_upto(y + i * ldy + c, cols - c);
     }
     vtranspose(product);
     for (int i = 0; i < VL; i++)
@@ -111,7 +111,7 @@ static void load_queries(const attention_inputs *head, int64_t first, int64_t qu
         const int64_t rows = queries - i;
         vstore(s->delta + i,
                row_products(rows, a->dv, s->dy + i * dy_length, dy_length, y + i * ldy, ldy));
-        vstore(s->shift + i, finite_shift(vload_or(lse + i, rows, vzero())));
+        vstore(s->shift + i, finite_shift(vload_upto(lse + i, rows)));
     }
 }
 
@@ -230,9 +230,9 @@ static void add_parts(const backward *b) {
     PARALLEL_FOR(row, rows, 0.2 * (double)(rows * cols * b->parts), {
         real *const to = b->dq + row * a->ldq;
         for (int64_t c = 0; c < cols; c += VL) {
-            vec sum = vload_or(to + c, cols - c, vzero());
+            vec sum = vload_upto(to + c, cols - c);
             for (int64_t part = 0; part < b->parts - 1; part++)
-                sum += vload_or(b->partial + (part * rows + row) * cols + c, cols - c, vzero());
+                sum += vload_upto(b->partial + (part * rows + row) * cols + c, cols - c);
             vstore_upto(to + c, sum, cols - c);
         }
     });

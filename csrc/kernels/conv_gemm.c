@@ -70,10 +70,10 @@ VINLINE void interleave(int odd, int64_t count, const real *from, int64_t width,
     for (int64_t i = 0; i < count; i += VL) {
         const int64_t left = MIN(2 * (count - i), width - 2 * i);
         real *const low = row + 2 * i, *const high = low + VL;
-        vec even = vload_or(from + i, count - i, vzero()), other = vzero();
+        vec even = vload_upto(from + i, count - i), other = vzero();
         if (odd) {
-            const vec a = vload_or(low, left, vzero());
-            const vec b = left > VL ? vload_or(high, left - VL, vzero()) : vzero();
+            const vec a = vload_upto(low, left);
+            const vec b = left > VL ? vload_upto(high, left - VL) : vzero();
             other = even;
             even = vunmix(veven_mixed(a, b));
         }

@@ -73,7 +73,7 @@ static void free_scratch(scratch *s) {
 /* sums (rows) of the turned dy, or added to what is there. */
 static void add_bias(const block *b, int64_t depth, const scratch *s, bool more, real *sums) {
     for (int64_t v = 0; v * VL < b->rows; v++) {
-        vec sum = more ? vload_or(sums + v * VL, b->rows - v * VL, vzero()) : vzero();
+        vec sum = more ? vload_upto(sums + v * VL, b->rows - v * VL) : vzero();
         vec part[4] = {vzero(), vzero(), vzero(), vzero()};
         const real *const dy = s->dy + v * s->pitch * VL;
         int64_t p = 0;
@@ -92,7 +92,7 @@ static void add_bias(const block *b, int64_t depth, const scratch *s, bool more,
 static void copy_planes(int64_t count, int64_t pixels, const real *x, int64_t pitch, real *rows) {
     for (int64_t c = 0; c < count; c++, x += pixels, rows += pitch)
         for (int64_t i = 0; i < pixels; i += VL)
-            vstore(rows + i, vload_or(x + i, pixels - i, vzero()));
+            vstore(rows + i, vload_upto(x + i, pixels - i));
 }
 
 /* Adds pixels [pixel, pixel + depth) of images [first, first + images). */
@@ -163,9 +163,9 @@ static void add_parts(const weight_gradient *g, int64_t group, int64_t entry, re
             for (int64_t v = 0; v < LINE && row + v < g->rows; v += VL) {
                 const real *const from = sums + e * g->rows + row + v;
                 const int64_t width = g->rows - row - v;
-                vec sum = vload_or(from, width, vzero());
+                vec sum = vload_upto(from, width);
                 for (int64_t part = 1; part < g->parts; part++)
-                    sum += vload_or(from + part * g->part_size, width, vzero());
+                    sum += vload_upto(from + part * g->part_size, width);
                 if (g->swapped)
                     vstore_upto(to + e * g->rows + row + v, sum, width);
                 else

@@ -112,7 +112,7 @@ static inline real *new_frames(const depthwise_frame *f, int64_t planes, int64_t
 VINLINE void copy_row(int64_t w, const real *from, int64_t ahead, real *to) {
     for (int64_t i = 0; i < w; i += VL) {
         __builtin_prefetch(from + ahead + i, 0, 2);
-        vstore(to + i, vload_or(from + i, w - i, vzero()));
+        vstore(to + i, vload_upto(from + i, w - i));
     }
 }
 
@@ -120,8 +120,8 @@ VINLINE void split_row(int64_t w, const real *from, int64_t ahead, real *even, r
     for (int64_t i = 0; 2 * i < w; i += VL) {
         const int64_t left = w - 2 * i;
         __builtin_prefetch(from + ahead + 2 * i, 0, 2);
-        const vec a = vload_or(from + 2 * i, left, vzero());
-        const vec b = left > VL ? vload_or(from + 2 * i + VL, left - VL, vzero()) : vzero();
+        const vec a = vload_upto(from + 2 * i, left);
+        const vec b = left > VL ? vload_upto(from + 2 * i + VL, left - VL) : vzero();
         vstore(even + i, vunmix(veven_mixed(a, b)));
         vstore(odd + i, vunmix(vodd_mixed(a, b)));
     }

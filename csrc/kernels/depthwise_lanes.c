@@ -122,7 +122,7 @@ static void load_planes(int64_t lanes, int64_t size, const real *planes, int64_t
                 square[k] = vload(planes + k * size + i);
         else
             for (int64_t k = 0; k < VL; k++)
-                square[k] = k < lanes ? vload_or(planes + k * size + i, count, vzero()) : vzero();
+                square[k] = k < lanes ? vload_upto(planes + k * size + i, count) : vzero();
         vtranspose(square);
         if (count == VL)
             NNF_EACH (k, VL)
@@ -169,7 +169,7 @@ VINLINE void sum_pixels(int64_t taps, const int64_t *index, const int64_t *offse
 
 /* The values of the block's channels, or `none` if there are no values. */
 static vec channel_values(const block *b, const real *values, real none) {
-    return values ? vload_or(values + b->channel, b->lanes, vzero()) : vset1(none);
+    return values ? vload_upto(values + b->channel, b->lanes) : vset1(none);
 }
 
 /* y (out, VL) of the windows of a frame. */

@@ -86,14 +86,14 @@ VINLINE lost lost_at(bool tanh_form, vec x) {
 
 VINLINE void forward(bool tanh_form, int64_t n, const real *x, real *y) {
     for (int64_t i = 0; i < n; i += VL) {
-        const vec v = vload_or(x + i, n - i, vzero());
+        const vec v = vload_upto(x + i, n - i);
         vstore_upto(y + i, vmax(vzero(), v) - lost_at(tanh_form, v).value, n - i);
     }
 }
 
 VINLINE void backward(bool tanh_form, int64_t n, const real *dy, const real *x, real *dx) {
     for (int64_t i = 0; i < n; i += VL) {
-        const vec v = vload_or(x + i, n - i, vzero()), d = vload_or(dy + i, n - i, vzero());
+        const vec v = vload_upto(x + i, n - i), d = vload_upto(dy + i, n - i);
         const vec slope = lost_at(tanh_form, v).slope;
         vstore_upto(dx + i, d * vselect(v > 0, 1 - slope, slope), n - i);
     }

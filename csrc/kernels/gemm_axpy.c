@@ -17,7 +17,7 @@ enum { SUMS = (1 << 14) / sizeof(real), TASKS = 24 };
 VINLINE void add_vector(int rows, int depths, const vec factor[PAIR][DEPTHS], const vec *row,
                         real *sum, int64_t n, int64_t width) {
     NNF_EACH (i, rows) {
-        vec x = width < VL ? vload_or(sum + i * n, width, vzero()) : vload(sum + i * n);
+        vec x = width < VL ? vload_upto(sum + i * n, width) : vload(sum + i * n);
         NNF_EACH (p, depths)
             x = vfma(factor[i][p], row[p], x);
         if (width < VL)
@@ -42,7 +42,7 @@ VINLINE void add_rows(int rows, int depths, int64_t columns, const real *a, int6
     }
     if (j < columns) {
         NNF_EACH (p, depths)
-            row[p] = vload_or(b + p * n + j, columns - j, vzero());
+            row[p] = vload_upto(b + p * n + j, columns - j);
         add_vector(rows, depths, factor, row, sum + j, n, columns - j);
     }
 }
@@ -72,11 +72,11 @@ static void add_blocks_of_row(int64_t n, int64_t blocks, int64_t pitch, const re
                               const real *bias, nnf_activation act, real *y) {
     for (int64_t j = 0; j < n; j += VL) {
         const int64_t width = n - j;
-        vec x = vload_or(sums + j, width, vzero());
+        vec x = vload_upto(sums + j, width);
         for (int64_t block = 1; block < blocks; block++)
-            x += vload_or(sums + block * pitch + j, width, vzero());
+            x += vload_upto(sums + block * pitch + j, width);
         if (bias)
-            x += vload_or(bias + j, width, vzero());
+            x += vload_upto(bias + j, width);
         vstore_upto(y + j, activate(x, act), width);
     }
 }

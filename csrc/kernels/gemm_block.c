@@ -39,13 +39,13 @@ static bool is_half(const gemm_column *out) { return HALVES_PAY && out->width <=
 VINLINE vec finish_vector(vec x, const gemm_finish *f, int64_t row, const real *bias, const real *c,
                           int64_t width) {
     if (f->accumulate)
-        x += vload_or(c, width, vzero());
+        x += vload_upto(c, width);
     if (f->row_scale)
         x *= vset1(f->row_scale[row]);
     if (f->row_bias)
         x += vset1(f->row_bias[row]);
     if (bias)
-        x += vload_or(bias, width, vzero());
+        x += vload_upto(bias, width);
     return activate(x, f->act);
 }
 

@@ -20,9 +20,9 @@ VINLINE void dot_block(int rows, int64_t k, const real *const row[2],
     for (int64_t p = 0; p < k; p += VL) {
         vec left[2];
         for (int i = 0; i < rows; i++)
-            left[i] = vload_or(row[i] + p, k - p, vzero());
+            left[i] = vload_upto(row[i] + p, k - p);
         for (int j = 0; j < COLUMNS; j++) {
-            const vec element = vload_or(column[j] + p, k - p, vzero());
+            const vec element = vload_upto(column[j] + p, k - p);
             for (int i = 0; i < rows; i++)
                 sum[i][j] = vfma(left[i], element, sum[i][j]);
         }

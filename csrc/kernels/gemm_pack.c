@@ -90,8 +90,7 @@ static void transpose_vectors(int64_t items, int64_t k, int64_t width, const rea
                 block[i] = vload(data + i * item_stride + p);
         else
             for (int64_t i = 0; i < VL; i++)
-                block[i] =
-                    i < items ? vload_or(data + i * item_stride + p, depths, vzero()) : vzero();
+                block[i] = i < items ? vload_upto(data + i * item_stride + p, depths) : vzero();
         vtranspose(block);
         for (int64_t i = 0; i < depths; i++)
             vstore(packed + (p + i) * width, block[i]);

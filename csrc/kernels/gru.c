@@ -27,7 +27,7 @@ VINLINE void forward_units(const real *from_x, const real *from_h, int64_t width
         vstore_upto(gates + N * hidden, n, left);
         vstore_upto(inner, q, left);
     }
-    vstore_upto(y, (1 - z) * n + z * vload_or(h_before, left, vzero()), left);
+    vstore_upto(y, (1 - z) * n + z * vload_upto(h_before, left), left);
 }
 
 static void forward_cell(const recurrent *r, const recurrent_part *p) {
@@ -67,12 +67,12 @@ VINLINE void backward_units(const real *dy, const real *from_next, const real *g
                             real *direct, real *dz_x, real *dz_h) {
     vec gate[GATES];
     for (int g = 0; g < GATES; g++)
-        gate[g] = vload_or(gates + g * hidden, left, vzero());
+        gate[g] = vload_upto(gates + g * hidden, left);
     const vec r = gate[R], z = gate[Z], n = gate[N];
-    const vec dh = vload_or(dy, left, vzero()) + vload(from_next) + vload_or(direct, left, vzero());
+    const vec dh = vload_upto(dy, left) + vload(from_next) + vload_upto(direct, left);
     const vec dn = dh * (1 - z) * (1 - n * n);
-    const vec dr = dn * vload_or(inner, left, vzero()) * r * (1 - r);
-    const vec dz = dh * (vload_or(h_before, left, vzero()) - n) * z * (1 - z);
+    const vec dr = dn * vload_upto(inner, left) * r * (1 - r);
+    const vec dz = dh * (vload_upto(h_before, left) - n) * z * (1 - z);
     vstore_upto(dz_x + R * hidden, dr, left);
     vstore_upto(dz_h + R * hidden, dr, left);
     vstore_upto(dz_x + Z * hidden, dz, left);

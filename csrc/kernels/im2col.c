@@ -54,8 +54,7 @@ static void transpose(const real *const *entries, int64_t at, int64_t windows, i
                 block[k] = vload(entries[first + k] + at);
         else
             for (int64_t k = 0; k < VL; k++)
-                block[k] =
-                    k < count ? vload_or(entries[first + k] + at, windows, vzero()) : vzero();
+                block[k] = k < count ? vload_upto(entries[first + k] + at, windows) : vzero();
         vtranspose(block);
         if (count == VL) {
             NNF_EACH (k, VL)

@@ -38,7 +38,7 @@ VINLINE moments block_moments(int64_t n, const real *x, vec per) {
     vec first[UNROLL], sum[UNROLL] = {vzero()}, squares[UNROLL] = {vzero()};
     const bool many = n >= UNROLL * VL;
     for (int k = 0; k < UNROLL; k++)
-        first[k] = many ? vload(x + k * VL) : vload_or(x, n, vzero());
+        first[k] = many ? vload(x + k * VL) : vload_upto(x, n);
     vec base = sum_of_four(first) / UNROLL;
     base = vselect(base - base == 0, base, vzero()); /* inf - inf would make the mean NaN */
     int64_t j = 0;
@@ -82,9 +82,9 @@ typedef struct {
 /* Columns [j, j + n), n <= VL, of `rows` rows: two of them load weight and bias once. */
 VINLINE void normalise(int rows, const normal_row *row, int64_t j, int64_t n, int64_t cols,
                        const real *x, const real *weight, const real *bias, real *y) {
-    const vec w = vload_or(weight + j, n, vzero()), b = vload_or(bias + j, n, vzero());
+    const vec w = vload_upto(weight + j, n), b = vload_upto(bias + j, n);
     for (int i = 0; i < rows; i++) {
-        const vec d = row[i].near - vload_or(x + i * cols + j, n, vzero());
+        const vec d = row[i].near - vload_upto(x + i * cols + j, n);
         vstore_upto(y + i * cols + j, (-d * row[i].rstd - row[i].rest) * w + b, n);
     }
 }
@@ -182,9 +182,9 @@ typedef struct {
 
 /* Columns [j, j + n), n <= VL: adds g = dy weight and g (mean - x) to the sums. */
 VINLINE void gradient_terms(const gradient_row *r, int64_t j, int64_t n, vec *sum, vec *product) {
-    const vec e = vload_or(r->dy + j, n, vzero()), d = r->mean - vload_or(r->x + j, n, r->mean);
-    const vec g = e * vload_or(r->weight + j, n, vzero());
-    const vec dw = vload_or(r->dweight + j, n, vzero()), db = vload_or(r->dbias + j, n, vzero());
+    const vec e = vload_upto(r->dy + j, n), d = r->mean - vload_or(r->x + j, n, r->mean);
+    const vec g = e * vload_upto(r->weight + j, n);
+    const vec dw = vload_upto(r->dweight + j, n), db = vload_upto(r->dbias + j, n);
     *sum += g;
     *product += g * d;
     vstore_upto(r->dweight + j, dw - e * r->rstd * d, n);
@@ -209,8 +209,8 @@ VINLINE void gradient_sums(int64_t n, const gradient_row *r, vec *sum, vec *prod
 /* Columns [j, j + n), n <= VL: dx = dy weight rstd + (mean - x) slope - offset. */
 VINLINE void input_gradient(const gradient_row *r, int64_t j, int64_t n, vec slope, vec offset,
                             real *dx) {
-    const vec d = r->mean - vload_or(r->x + j, n, vzero());
-    const vec g = vload_or(r->dy + j, n, vzero()) * vload_or(r->weight + j, n, vzero());
+    const vec d = r->mean - vload_upto(r->x + j, n);
+    const vec g = vload_upto(r->dy + j, n) * vload_upto(r->weight + j, n);
     vstore_upto(dx + j, g * r->rstd + (d * slope - offset), n);
 }
 
@@ -235,7 +235,7 @@ static void backward_group(int64_t rows, int64_t cols, const real *dy, const rea
         const gradient_row r = row[i];
         gradient_sums(cols, &r, &sum[i], &product[i]);
     }
-    const vec scale = vload_or(rstd, rows, vzero()), share = scale / (real)cols;
+    const vec scale = vload_upto(rstd, rows), share = scale / (real)cols;
     vstore(offset, vsum_each(sum) * share);
     vstore(slope, vsum_each(product) * share * scale * scale);
     for (int64_t i = 0; i < rows; i++) {

@@ -50,7 +50,7 @@ static real cross(int64_t n, const real *x, const real *q, real lse) {
         vec part = vzero();
         for (; j < end; j += VL) {
             const vec nll = lse - vload_or(x + j, n - j, vset1(lse));
-            part += q ? vload_or(q + j, n - j, vzero()) * nll : nll;
+            part += q ? vload_upto(q + j, n - j) * nll : nll;
         }
         sum += part;
     }
@@ -116,7 +116,7 @@ static void losses_of_rows(const problem *p, int64_t begin, int64_t end, real *l
     for (int64_t row = begin; row < end; row += VL) {
         const int64_t n = MIN(VL, end - row);
         const vec log_sum = vlog(vload_or(lse + row, n, vset1(1)));
-        const vec top = vload_or(loss + row, n, vzero());
+        const vec top = vload_upto(loss + row, n);
         vstore_upto(lse + row, top + log_sum, n);
         for (int64_t i = 0; i < n; i++)
             loss[row + i] = row_loss(p, row + i, top[i], log_sum[i]);
@@ -156,9 +156,9 @@ VINLINE void gradient(const problem *p, int64_t n, const real *x, const real *q,
                       vec scale, real *dx) {
     const real keep = 1 - p->smoothing, uniform = p->smoothing / (real)p->cols;
     for (int64_t j = 0; j < n; j += VL) {
-        vec d = mass * vexp_negative(vload_or(x + j, n - j, vzero()) - lse) - uniform;
+        vec d = mass * vexp_negative(vload_upto(x + j, n - j) - lse) - uniform;
         if (q)
-            d -= keep * vload_or(q + j, n - j, vzero());
+            d -= keep * vload_upto(q + j, n - j);
         vstore_upto(dx + j, d * scale, n - j);
     }
 }
@@ -201,8 +201,8 @@ static void gradient_of_lanes(const problem *p, int64_t begin, int64_t end, cons
             to_lanes(n, cols, p->target + row * cols, q);
             mass = (1 - p->smoothing) * lane_dot(cols * VL, q, NULL) + p->smoothing;
         }
-        gradient(p, cols * VL, x, p->target ? q : NULL, vload_or(lse + row, n, vzero()), mass,
-                 vload_or(scale + row, n, vzero()), d);
+        gradient(p, cols * VL, x, p->target ? q : NULL, vload_upto(lse + row, n), mass,
+                 vload_upto(scale + row, n), d);
         from_lanes(n, cols, d, dx + row * cols);
         for (int64_t i = 0; i < n; i++)
             gradient_of_label(p, row + i, scale[row + i], dx + (row + i) * cols);
@@ -249,7 +249,7 @@ static double sum_of_squares(int64_t n, const real *x, const real *target) {
         const int64_t end = MIN(n, i + SUM_BLOCK);
         vec part = vzero();
         for (; i < end; i += VL) {
-            const vec e = vload_or(x + i, n - i, vzero()) - vload_or(target + i, n - i, vzero());
+            const vec e = vload_upto(x + i, n - i) - vload_upto(target + i, n - i);
             part += e * e;
         }
         total_sum += (double)vsum(part);

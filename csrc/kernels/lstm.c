@@ -27,7 +27,7 @@ VINLINE void forward_units(const real *from_x, const real *from_h, int64_t width
     z[O] = vsigmoid(z[O]);
     for (int g = 0; gates && g < GATES; g++)
         vstore_upto(gates + g * hidden, z[g], left);
-    const vec state = z[F] * vload_or(c_before, left, vzero()) + z[I] * z[G];
+    const vec state = z[F] * vload_upto(c_before, left) + z[I] * z[G];
     vstore_upto(c, state, left);
     vstore_upto(y, z[O] * vtanh(state), left);
 }
@@ -72,13 +72,13 @@ VINLINE void backward_units(const real *dy, const real *from_next, const real *g
                             real *dc, real *dz) {
     vec gate[GATES];
     for (int g = 0; g < GATES; g++)
-        gate[g] = vload_or(gates + g * hidden, left, vzero());
+        gate[g] = vload_upto(gates + g * hidden, left);
     const vec i = gate[I], f = gate[F], g = gate[G], o = gate[O];
-    const vec dh = vload_or(dy, left, vzero()) + vload(from_next);
-    const vec c = vtanh(vload_or(cell, left, vzero()));
-    const vec dstate = vload_or(dc, left, vzero()) + dh * o * (1 - c * c);
+    const vec dh = vload_upto(dy, left) + vload(from_next);
+    const vec c = vtanh(vload_upto(cell, left));
+    const vec dstate = vload_upto(dc, left) + dh * o * (1 - c * c);
     vstore_upto(dz + I * hidden, dstate * g * i * (1 - i), left);
-    vstore_upto(dz + F * hidden, dstate * vload_or(c_before, left, vzero()) * f * (1 - f), left);
+    vstore_upto(dz + F * hidden, dstate * vload_upto(c_before, left) * f * (1 - f), left);
     vstore_upto(dz + G * hidden, dstate * i * (1 - g * g), left);
     vstore_upto(dz + O * hidden, dh * c * o * (1 - o), left);
     vstore_upto(dc, dstate * f, left);

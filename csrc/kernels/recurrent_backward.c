@@ -79,7 +79,7 @@ typedef struct {
 static void copy_panel(int64_t k, int64_t width, const real *from, int64_t pitch, real *panel) {
     for (int64_t p = 0; p < k; p++)
         for (int v = 0; v < NR && v < width; v += VL)
-            vstore(panel + p * NR + v, vload_or(from + p * pitch + v, width - v, vzero()));
+            vstore(panel + p * NR + v, vload_upto(from + p * pitch + v, width - v));
 }
 
 /* Rows of dz from `row` on, columns from `column` on: sums (size + 1, NR) += a^T dz and 1^T dz. */

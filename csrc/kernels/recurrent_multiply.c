@@ -31,7 +31,7 @@ VINLINE void store_sums(int rows, int vectors, const tile *t, bool accumulate, c
             real *const at = c + i * c_row + v * VL;
             vec x = t->sum[i][v];
             if (accumulate)
-                x += vload_or(at, left, vzero());
+                x += vload_upto(at, left);
             if (bias)
                 x += vload(bias + v * VL);
             vstore_upto(at, x, left);

@@ -146,11 +146,27 @@ static void reduce_short_rows(operation op, int64_t rows, int64_t len, const rea
     });
 }
 
+/* Longer rows, in one piece each: x (rows, len), y (rows). */
+static void reduce_rows(operation op, int64_t rows, int64_t len, const real *x, real *y) {
+    const double divisor = op == MEAN ? (double)len : 1;
+    const int64_t group = MAX(1, ROW_CHUNK / len);
+    PARALLEL_FOR(index, ceil_div(rows, group), 0.1 * (double)(rows * len), {
+        for (int64_t row = index * group; row < MIN((index + 1) * group, rows); row++) {
+            const real *const at = x + row * len;
+            y[row] = (real)((op == GREATEST ? greatest_of(len, at) : sum_of(len, at)) / divisor);
+        }
+    });
+}
+
 static int reduce(operation op, int64_t outer, int64_t len, int64_t inner, const real *x, real *y) {
     if (outer == 0 || inner == 0)
         return NNF_OK;
     if (inner == 1 && len <= SHORT) {
         reduce_short_rows(op, outer, len, x, y);
+        return NNF_OK;
+    }
+    if (inner == 1 && len <= ROW_CHUNK) {
+        reduce_rows(op, outer, len, x, y);
         return NNF_OK;
     }
     const int64_t length = inner == 1 ? ROW_CHUNK : COLUMN_CHUNK, width = MIN(inner, COLUMN_BLOCK);

@@ -47,9 +47,8 @@ static void backward_cell(const recurrent *r, const recurrent_part *p) {
     for (int64_t i = 0; i < p->rows; i++)
         for (int64_t v = 0; v < p->width; v += VL) {
             const int64_t at = (first + i) * hidden + p->unit + v, left = p->width - v;
-            const vec y = vload_or(r->y + at, left, vzero());
-            const vec dh =
-                vload_or(l->dy + at, left, vzero()) + vload(p->from_h + i * p->pitch + v);
+            const vec y = vload_upto(r->y + at, left);
+            const vec dh = vload_upto(l->dy + at, left) + vload(p->from_h + i * p->pitch + v);
             vstore_upto(p->dz_x + i * hidden + v,
                         l->act == NNF_TANH ? dh * (1 - y * y) : vselect(y <= 0, vzero(), dh), left);
         }

@@ -20,7 +20,7 @@ __attribute__((noinline)) static void store_part(const vec *block, int64_t cols,
     for (int64_t lane = 0; lane < lanes; lane++)
         for (int64_t k = 0; k < height; k++)
             vstore_upto(y + lane * plane + k * ow,
-                        vload_or((const real *)&block[lane] + k * cols, MIN(cols, width), vzero()),
+                        vload_upto((const real *)&block[lane] + k * cols, MIN(cols, width)),
                         MIN(cols, width));
 }
 
@@ -77,8 +77,8 @@ __attribute__((noinline)) static void output_tile(int size, const real *products
 VINLINE void output_tiles(int size, int count, const winograd_outputs *to, const real *products,
                           int64_t entry, int64_t row, int64_t i, int64_t j, real *y) {
     const int64_t lanes = MIN(VL, to->rows - row);
-    const vec scale = to->scale ? vload_or(to->scale + row, lanes, vzero()) : vset1(1);
-    const vec bias = to->bias ? vload_or(to->bias + row, lanes, vzero()) : vzero();
+    const vec scale = to->scale ? vload_upto(to->scale + row, lanes) : vset1(1);
+    const vec bias = to->bias ? vload_upto(to->bias + row, lanes) : vzero();
     vec pixel[16 * MAX(1, VL / 4)];
     for (int n = 0; n < count; n++)
         output_tile(size, products + n * VL, entry, scale, bias, to->act, size * count,

@@ -28,7 +28,7 @@ VINLINE void interleave(const real *from, int64_t plane, int64_t channels, int64
         }
     else
         for (int64_t c = 0; c < VL; c++)
-            out[c] = c < channels ? vload_or(from + c * plane, n, vzero()) : vzero();
+            out[c] = c < channels ? vload_upto(from + c * plane, n) : vzero();
     vtranspose(out);
 }
 
@@ -159,8 +159,8 @@ VINLINE void load_kernels(int taps, const real *kernel, int64_t row_stride, int6
     for (; t == 0 || taps - t >= VL / 2; t += VL) {
         vec block[VL];
         for (int64_t i = 0; i < VL; i++)
-            block[i] = i < rows ? vload_or(kernel + i * row_stride + t, MIN(VL, taps - t), vzero())
-                                : vzero();
+            block[i] =
+                i < rows ? vload_upto(kernel + i * row_stride + t, MIN(VL, taps - t)) : vzero();
         vtranspose(block);
         for (int i = 0; i < MIN(VL, taps - t); i++)
             tap[t + i] = block[i];
