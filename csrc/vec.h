@@ -127,6 +127,14 @@ VINLINE void vstream_end(void) {
 
 VINLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
 VINLINE vec vselect(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
+/* v, from memory, before a mask selects of it: GCC would load just the lanes selected, and so not
+ * before the mask is known, one wait for memory after the other. */
+VINLINE vec vloaded(vec v) {
+#if defined(__AVX512F__)
+    __asm__("" : "+v"(v));
+#endif
+    return v;
+}
 /* Whether any lane is set. */
 VINLINE bool vany(ivec mask) {
 #if defined(__AVX512F__)

@@ -8,6 +8,7 @@
 VINLINE vec where_positive(vec x, vec y, vec otherwise) {
     return vselect(x <= vzero(), otherwise, y);
 }
+VINLINE vec leak(vec x, vec y, vec factor) { return where_positive(x, y, factor * y); }
 
 int FN(relu)(int64_t n, const real *x, real *y) {
     MAP(n, 0.1, 1, y, where_positive(LOAD(x), LOAD(x), vzero()));
@@ -15,19 +16,19 @@ int FN(relu)(int64_t n, const real *x, real *y) {
 }
 
 int FN(relu_backward)(int64_t n, const real *dy, const real *x, real *dx) {
-    MAP(n, 0.15, 2, dx, where_positive(LOAD(x), LOAD(dy), vzero()));
+    MAP(n, 0.15, 2, dx, where_positive(LOAD(x), vloaded(LOAD(dy)), vzero()));
     return NNF_OK;
 }
 
 int FN(leaky_relu)(int64_t n, double slope, const real *x, real *y) {
     const vec factor = vset1((real)slope);
-    MAP(n, 0.1, 1, y, where_positive(LOAD(x), LOAD(x), factor * LOAD(x)));
+    MAP(n, 0.1, 1, y, leak(LOAD(x), LOAD(x), factor));
     return NNF_OK;
 }
 
 int FN(leaky_relu_backward)(int64_t n, double slope, const real *dy, const real *x, real *dx) {
     const vec factor = vset1((real)slope);
-    MAP(n, 0.15, 2, dx, where_positive(LOAD(x), LOAD(dy), factor * LOAD(dy)));
+    MAP(n, 0.15, 2, dx, leak(LOAD(x), vloaded(LOAD(dy)), factor));
     return NNF_OK;
 }
 
