@@ -18,11 +18,12 @@ static void spread_quads(const nnf_pool *p, const real *dy, const uint8_t *index
         const int64_t from_writes = ((p->h - ih) * p->w - 2 * VL) / 2;
         int64_t ow = 0;
         for (; ow < p->ow && ow <= MIN(from_reads, from_writes); ow += VL) {
-            vec a = vload(from + ow) * (real)0.25, b = a;
+            const vec whole = vloaded(vload(from + ow));
+            vec a = whole * (real)0.25, b = a;
             if (at) {
                 const ivec position = vload_bytes(at + ow);
-                a = (vec)((ivec)vload(from + ow) & (position == viset1(left)));
-                b = (vec)((ivec)vload(from + ow) & (position == viset1(left + 1)));
+                a = (vec)((ivec)whole & (position == viset1(left)));
+                b = (vec)((ivec)whole & (position == viset1(left + 1)));
             }
             vstore(to + 2 * ow, vzip_low(a, b));
             vstore(to + 2 * ow + VL, vzip_high(a, b));
