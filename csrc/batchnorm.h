@@ -107,7 +107,7 @@ static inline double inverse_deviation(const real *var, int64_t c, double eps) {
  * see what ReLU lets through. */
 VINLINE vec normalised(vec d, vec scale, vec bias) { return vfma(d, scale, bias); }
 VINLINE vec let_through(bool relu, vec d, vec scale, vec bias, vec dy) {
-    return relu ? vselect(normalised(d, scale, bias) <= vzero(), vzero(), vloaded(dy)) : dy;
+    return relu ? vselect(normalised(d, scale, bias) <= vzero(), vzero(), vopaque(dy)) : dy;
 }
 
 /* Adds up e and d e over n elements of a channel, where d = x - shift. For the variance e is d (dy

@@ -1,5 +1,6 @@
 /* real.h: what every kernel file includes. Compiled once per ISA and dtype, it names the element
- * type `real`, mangles function names with FN(), and brings vec.h and parallel.h.
+ * type `real`, mangles function names with FN(), and brings vec.h, vecshuffle.h
+ * and parallel.h.
  *
  * The build defines NNF_DTYPE_BITS (32 or 64) and NNF_ISA (baseline, avx2, avx512).
  */
@@ -48,6 +49,7 @@ static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b
 static inline real *alloc_reals(int64_t count) { return nnf_alloc((size_t)count * sizeof(real)); }
 
 #include "vec.h"
+#include "vecshuffle.h"
 #include "parallel.h"
 
 #endif

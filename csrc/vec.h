@@ -127,11 +127,14 @@ VINLINE void vstream_end(void) {
 
 VINLINE vec vfma(vec a, vec b, vec c) { return a * b + c; }
 VINLINE vec vselect(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
-/* v, from memory, before a mask selects of it: GCC would load just the lanes selected, and so not
- * before the mask is known, one wait for memory after the other. */
-VINLINE vec vloaded(vec v) {
+/* v, and the compiler forgets where it comes from. So that a gradient of which a mask selects is
+ * loaded at once: GCC would load the lanes selected, and so not before the mask is known, one wait
+ * for memory after the other. */
+VINLINE vec vopaque(vec v) {
 #if defined(__AVX512F__)
     __asm__("" : "+v"(v));
+#elif defined(__SSE2__)
+    __asm__("" : "+x"(v));
 #endif
     return v;
 }
@@ -186,71 +189,6 @@ VINLINE vec vsqrt(vec a) {
 }
 #endif
 
-/* Lanes by number, of a and b one after the other: vzip_low and vzip_high interleave the lower and
- * the upper halves; veven_mixed and vodd_mixed take every other lane, in the order that is cheapest
- * to make, which vunmix puts right (256-bit shuffles stay within 128 bits). */
-#if defined(__clang__)
-#define NNF_LANES(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define NNF_LANES(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
-#endif
-#if VBYTES * 8 / NNF_DTYPE_BITS == 2
-#define NNF_EVEN 0, 2
-#define NNF_ODD  1, 3
-#define NNF_LOW  0, 2
-#define NNF_HIGH 1, 3
-#elif VBYTES == 16
-#define NNF_EVEN 0, 2, 4, 6
-#define NNF_ODD  1, 3, 5, 7
-#define NNF_LOW  0, 4, 1, 5
-#define NNF_HIGH 2, 6, 3, 7
-#elif VBYTES == 32 && NNF_DTYPE_BITS == 64
-#define NNF_EVEN  0, 4, 2, 6
-#define NNF_ODD   1, 5, 3, 7
-#define NNF_UNMIX 0, 2, 1, 3
-#define NNF_LOW   0, 4, 1, 5
-#define NNF_HIGH  2, 6, 3, 7
-#elif VBYTES == 32
-#define NNF_EVEN  0, 2, 8, 10, 4, 6, 12, 14
-#define NNF_ODD   1, 3, 9, 11, 5, 7, 13, 15
-#define NNF_UNMIX 0, 1, 4, 5, 2, 3, 6, 7
-#define NNF_LOW   0, 8, 1, 9, 2, 10, 3, 11
-#define NNF_HIGH  4, 12, 5, 13, 6, 14, 7, 15
-#elif NNF_DTYPE_BITS == 64
-#define NNF_EVEN 0, 2, 4, 6, 8, 10, 12, 14
-#define NNF_ODD  1, 3, 5, 7, 9, 11, 13, 15
-#define NNF_LOW  0, 8, 1, 9, 2, 10, 3, 11
-#define NNF_HIGH 4, 12, 5, 13, 6, 14, 7, 15
-#else
-#define NNF_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#define NNF_ODD  1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
-#define NNF_LOW  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define NNF_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#endif
-VINLINE vec vzip_low(vec a, vec b) { return NNF_LANES(a, b, NNF_LOW); }
-VINLINE vec vzip_high(vec a, vec b) { return NNF_LANES(a, b, NNF_HIGH); }
-VINLINE vec veven_mixed(vec a, vec b) { return NNF_LANES(a, b, NNF_EVEN); }
-VINLINE vec vodd_mixed(vec a, vec b) { return NNF_LANES(a, b, NNF_ODD); }
-VINLINE vec vunmix(vec v) {
-#ifdef NNF_UNMIX
-    return NNF_LANES(v, v, NNF_UNMIX);
-#else
-    return v;
-#endif
-}
-
-/* VL elements of every stride-th real from p; reads up to p + VL * stride. */
-VINLINE vec vload_strided(const real *p, int64_t stride) {
-    if (stride == 1)
-        return vload(p);
-    if (stride == 2)
-        return vunmix(veven_mixed(vload(p), vload(p + VL)));
-    vec v = vzero();
-    for (int i = 0; i < VL; i++)
-        v[i] = p[i * stride];
-    return v;
-}
-
 /* VL bytes as integer lanes and back (the lanes are at most 255). GCC converts them one by one
  * where no intrinsic is given. */
 typedef uint8_t bvec __attribute__((vector_size(VBYTES * 8 / NNF_DTYPE_BITS)));
@@ -297,43 +235,6 @@ VINLINE void vstore_bytes(uint8_t *p, ivec v) {
     const bvec bytes = __builtin_convertvector(v, bvec);
     memcpy(p, &bytes, sizeof bytes);
 #endif
-}
-
-/* Horizontal reductions, in all lanes or as a number, always in the same pairwise order: each round
- * of interleaving with itself brings lane i next to lane i + VL / 2. */
-VINLINE vec vsum_lanes(vec v) {
-    for (int round = 1; round < VL; round *= 2)
-        v = vzip_low(v, v) + vzip_high(v, v);
-    return v;
-}
-VINLINE real vsum(vec v) { return vsum_lanes(v)[0]; }
-/* NaN in any lane may be lost. */
-VINLINE vec vmax_lanes(vec v) {
-    for (int round = 1; round < VL; round *= 2)
-        v = vmax(vzip_low(v, v), vzip_high(v, v));
-    return v;
-}
-
-/* Transposes VL vectors in place: log2(VL) rounds of interleaving row i with row i + VL / 2. */
-VINLINE void vtranspose(vec v[VL]) {
-    vec t[VL];
-    _Pragma("GCC unroll 4") for (int round = 1; round < VL; round *= 2) {
-        NNF_EACH (i, VL / 2) {
-            t[2 * i] = vzip_low(v[i], v[i + VL / 2]);
-            t[2 * i + 1] = vzip_high(v[i], v[i + VL / 2]);
-        }
-        NNF_EACH (i, VL)
-            v[i] = t[i];
-    }
-}
-
-/* Lane i of the result is the sum of the lanes of v[i]; v is overwritten. */
-VINLINE vec vsum_each(vec v[VL]) {
-    vtranspose(v);
-    for (int half = VL / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            v[i] += v[i + half];
-    return v[0];
 }
 
 /* For random numbers: integers of fixed width, the product of the low halves of 64-bit lanes, and

@@ -16,7 +16,7 @@ int FN(relu)(int64_t n, const real *x, real *y) {
 }
 
 int FN(relu_backward)(int64_t n, const real *dy, const real *x, real *dx) {
-    MAP(n, 0.15, 2, dx, where_positive(LOAD(x), vloaded(LOAD(dy)), vzero()));
+    MAP(n, 0.15, 2, dx, where_positive(LOAD(x), vopaque(LOAD(dy)), vzero()));
     return NNF_OK;
 }
 
@@ -28,7 +28,7 @@ int FN(leaky_relu)(int64_t n, double slope, const real *x, real *y) {
 
 int FN(leaky_relu_backward)(int64_t n, double slope, const real *dy, const real *x, real *dx) {
     const vec factor = vset1((real)slope);
-    MAP(n, 0.15, 2, dx, leak(LOAD(x), vloaded(LOAD(dy)), factor));
+    MAP(n, 0.15, 2, dx, leak(LOAD(x), vopaque(LOAD(dy)), factor));
     return NNF_OK;
 }
 

@@ -18,7 +18,7 @@ static void spread_quads(const nnf_pool *p, const real *dy, const uint8_t *index
         const int64_t from_writes = ((p->h - ih) * p->w - 2 * VL) / 2;
         int64_t ow = 0;
         for (; ow < p->ow && ow <= MIN(from_reads, from_writes); ow += VL) {
-            const vec whole = vloaded(vload(from + ow));
+            const vec whole = vopaque(vload(from + ow));
             vec a = whole * (real)0.25, b = a;
             if (at) {
                 const ivec position = vload_bytes(at + ow);
