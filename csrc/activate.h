@@ -21,9 +21,9 @@ static inline nnf_activation activation_in_registers(int act) {
 /* The rest of it, y (n) in place: one more pass, over what is fresh in the cache. */
 static inline int activation_pass(int act, int64_t n, real *y) {
     if (act == NNF_SIGMOID)
-        return FN(sigmoid)(n, y, y);
+        return FN_OTHER(sigmoid)(n, y, y);
     if (act == NNF_TANH)
-        return FN(tanh)(n, y, y);
+        return FN_OTHER(tanh)(n, y, y);
     return NNF_OK;
 }
 

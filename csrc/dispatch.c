@@ -1,8 +1,7 @@
 /* dispatch.c: the C API's functions; each calls the kernel of the array's dtype in the table of the
  * ISA chosen. The CPU is asked once, on first use; NNFAST_ISA can lower the choice, never raise it.
  *
- * The build defines NNF_ISAS, an X-macro list of the ISAs compiled in, from lowest to highest, each
- * with the one whose kernels its doubles use.
+ * The build defines NNF_ISAS, an X-macro list of the ISAs compiled in, from lowest to highest.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,9 +10,9 @@
 #include "nnfast.h"
 #include "table.h"
 
-#define ISA(name, of_doubles)                                                                      \
+#define ISA(name)                                                                                  \
     extern const nnf_table_f32 nnf_table_f32_##name;                                               \
-    extern const nnf_table_f64 nnf_table_f64_##of_doubles;
+    extern const nnf_table_f64 nnf_table_f64_##name;
 NNF_ISAS
 #undef ISA
 
@@ -39,8 +38,7 @@ MAYBE_UNUSED static int supports_avx512(void) {
 #endif
 
 static const isa isas[] = {
-#define ISA(name, of_doubles)                                                                      \
-    {#name, &nnf_table_f32_##name, &nnf_table_f64_##of_doubles, supports_##name},
+#define ISA(name) {#name, &nnf_table_f32_##name, &nnf_table_f64_##name, supports_##name},
     NNF_ISAS
 #undef ISA
 };

@@ -1,8 +1,9 @@
 /* real.h: what every kernel file includes. Compiled once per ISA and dtype, it names the element
- * type `real`, mangles function names with FN(), and brings vec.h, vecshuffle.h
- * and parallel.h.
+ * type `real`, mangles function names with FN(), and brings vec.h, vecshuffle.h and parallel.h.
  *
- * The build defines NNF_DTYPE_BITS (32 or 64) and NNF_ISA (baseline, avx2, avx512).
+ * The build defines NNF_DTYPE_BITS (32 or 64), NNF_ISA (baseline, avx2, avx512) and NNF_OTHERS: the
+ * ISA whose variants of all but matrix products go with these, another one where only products are
+ * compiled. They are FN_OTHER().
  */
 #ifndef NNF_REAL_H
 #define NNF_REAL_H
@@ -30,9 +31,11 @@ typedef uint64_t ureal;
 #endif
 
 /* FN(relu) is relu_f32_avx2, and so on. */
-#define FN(name) NNF_CAT(name, NNF_DTYPE_NAME, NNF_ISA)
+#define FN(name)       NNF_CAT(name, NNF_DTYPE_NAME, NNF_ISA)
+#define FN_OTHER(name) NNF_CAT(name, NNF_DTYPE_NAME, NNF_OTHERS)
 
-#define KERNEL(name, params, args) int FN(name) params;
+#define KERNEL(name, params, args)  int FN_OTHER(name) params;
+#define PRODUCT(name, params, args) int FN(name) params;
 #include "kernels.def"
 #undef KERNEL
 

@@ -72,6 +72,6 @@ VINLINE double sum_of(int64_t n, const real *x) { return dsum(sum_pairwise(n, x)
 
 /* y (width), the sums of the columns of x (len, width), rows `pitch` apart, with the bits of
  * reduce_sum but by the calling thread alone (reduce.c). */
-int FN(sum_columns)(int64_t len, int64_t width, int64_t pitch, const real *x, real *y);
+int FN_OTHER(sum_columns)(int64_t len, int64_t width, int64_t pitch, const real *x, real *y);
 
 #endif

@@ -23,8 +23,8 @@ def normal(parameters):
 def kernels():
     """(name, parameters, arguments) of each line of kernels.def."""
     text = re.sub(r"/\*.*?\*/", "", (ROOT / "csrc/kernels.def").read_text(), flags=re.DOTALL)
-    found = re.findall(r"KERNEL\((\w+),\s*\(([^)]*)\),\s*\(([^)]*)\)\)", text)
-    assert len(found) == text.count("KERNEL(")
+    found = re.findall(r"(?:KERNEL|PRODUCT)\((\w+),\s*\(([^)]*)\),\s*\(([^)]*)\)\)", text)
+    assert len(found) == text.count("KERNEL(") + text.count("PRODUCT(")
     return found
 
 

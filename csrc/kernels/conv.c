@@ -42,10 +42,11 @@ typedef struct {
 
 /* In the order of preference, which is that of nnf_conv_algo. */
 static const algorithm algorithms[] = {
-    [NNF_CONV_DEPTHWISE] = {depthwise_pays, FN(depthwise_forward), FN(depthwise_backward_input),
-                            FN(depthwise_backward_weight)},
-    [NNF_CONV_WINOGRAD] = {winograd_pays, FN(winograd_forward), FN(winograd_backward_input),
-                           FN(winograd_backward_weight)},
+    [NNF_CONV_DEPTHWISE] = {depthwise_pays, FN_OTHER(depthwise_forward),
+                            FN_OTHER(depthwise_backward_input),
+                            FN_OTHER(depthwise_backward_weight)},
+    [NNF_CONV_WINOGRAD] = {winograd_pays, FN_OTHER(winograd_forward),
+                           FN_OTHER(winograd_backward_input), FN_OTHER(winograd_backward_weight)},
     [NNF_CONV_FOLD] = {fold_pays, FN(conv_gemm_forward), FN(conv_fold_backward_input),
                        FN(conv_gemm_backward_weight)},
     [NNF_CONV_GEMM] = {gemm_pays, FN(conv_gemm_forward), FN(conv_gemm_backward_input),

@@ -23,17 +23,19 @@ int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real 
                                   real *dbias);
 
 /* groups == c: each channel is convolved with its own k / c kernels. */
-int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
-                          const conv_finish *f, real *y);
-int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
-int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
-                                  real *dbias);
+int FN_OTHER(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
+                                const conv_finish *f, real *y);
+int FN_OTHER(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *weight,
+                                       real *dx);
+int FN_OTHER(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x,
+                                        real *dweight, real *dbias);
 
 /* Winograd's F(4x4, 3x3) and F(2x2, 5x5): 3 x 3 or 5 x 5 kernels, stride and dilation 1. */
-int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, const conv_finish *f,
-                         real *y);
-int FN(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
-int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
-                                 real *dbias);
+int FN_OTHER(winograd_forward)(const nnf_conv *d, const real *x, const real *weight,
+                               const conv_finish *f, real *y);
+int FN_OTHER(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight,
+                                      real *dx);
+int FN_OTHER(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x,
+                                       real *dweight, real *dbias);
 
 #endif

@@ -198,7 +198,7 @@ static int run_task(const product *g, const part *s, const tiling *t, int64_t in
     multiply_task(g, s, i, rows, j, cols, scratch, own_a ? scratch + own_b * g->block : NULL);
     nnf_free(scratch);
     if (own_a && s->p == 0 && g->row_sums) /* the cache has these columns of a now */
-        return FN(sum_columns)(g->k, rows, g->a_depth, g->a + i, g->row_sums + i);
+        return FN_OTHER(sum_columns)(g->k, rows, g->a_depth, g->a + i, g->row_sums + i);
     return NNF_OK;
 }
 
@@ -355,5 +355,5 @@ int FN(gemm_and_sums)(int64_t m, int64_t n, int64_t k, const real *a, const real
     g.row_sums = sums;
     bool summed;
     const int status = run_product(&g, &summed);
-    return status == NNF_OK && !summed ? FN(reduce_sum)(1, k, m, a, sums) : status;
+    return status == NNF_OK && !summed ? FN_OTHER(reduce_sum)(1, k, m, a, sums) : status;
 }

@@ -63,16 +63,10 @@ static void pack_copy(int64_t count, int64_t k, int64_t width, const real *data,
 VINLINE void transpose_block(int lanes, int64_t present, const real *from, int64_t item_stride,
                              int64_t width, real *to) {
     vec block[VL];
-    for (int i = 0; i < VL; i++)
-        block[i] = vzero();
-    if (present == lanes)
-        for (int i = 0; i < lanes; i++)
-            block[i] = vload(from + i * item_stride);
-    else
-        for (int64_t i = 0; i < present; i++)
-            block[i] = vload(from + i * item_stride);
+    NNF_EACH (i, VL)
+        block[i] = i < lanes && i < present ? vload(from + i * item_stride) : vzero();
     vtranspose(block);
-    for (int i = 0; i < VL; i++)
+    NNF_EACH (i, VL)
         vstore(to + i * width, block[i]);
 }
 
@@ -86,14 +80,18 @@ static void transpose_vectors(int64_t items, int64_t k, int64_t width, const rea
             for (int64_t i = 0; i < VL; i++)
                 __builtin_prefetch(data + (VL + i) * item_stride + p, 0, 2);
         if (depths == VL && items >= VL)
-            for (int i = 0; i < VL; i++)
+            NNF_EACH (i, VL)
                 block[i] = vload(data + i * item_stride + p);
         else
             for (int64_t i = 0; i < VL; i++)
                 block[i] = i < items ? vload_upto(data + i * item_stride + p, depths) : vzero();
         vtranspose(block);
-        for (int64_t i = 0; i < depths; i++)
-            vstore(packed + (p + i) * width, block[i]);
+        if (depths == VL)
+            NNF_EACH (i, VL)
+                vstore(packed + (p + i) * width, block[i]);
+        else
+            for (int64_t i = 0; i < depths; i++)
+                vstore(packed + (p + i) * width, block[i]);
     }
 }
 

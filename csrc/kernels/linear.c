@@ -15,13 +15,13 @@ int FN(linear)(int64_t n, int64_t in, int64_t out, const real *x, const real *we
 static int activation_backward(int act, int64_t n, const real *dy, const real *y, real *dz) {
     switch (act) {
     case NNF_RELU:
-        return FN(relu_backward)(n, dy, y, dz);
+        return FN_OTHER(relu_backward)(n, dy, y, dz);
     case NNF_LEAKY_RELU:
-        return FN(leaky_relu_backward)(n, NNF_LEAKY_SLOPE, dy, y, dz);
+        return FN_OTHER(leaky_relu_backward)(n, NNF_LEAKY_SLOPE, dy, y, dz);
     case NNF_SIGMOID:
-        return FN(sigmoid_backward)(n, dy, y, dz);
+        return FN_OTHER(sigmoid_backward)(n, dy, y, dz);
     default:
-        return FN(tanh_backward)(n, dy, y, dz);
+        return FN_OTHER(tanh_backward)(n, dy, y, dz);
     }
 }
 
