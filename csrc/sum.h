@@ -51,7 +51,7 @@ __attribute__((unused, noinline)) static dvec sum_pairwise(int64_t n, const real
     if (n <= SUM_LEAF) {
         dvec sum = {0};
         for (; n >= SUM_BLOCK; n -= SUM_BLOCK, x += SUM_BLOCK)
-            sum += sum_ways(SUM_TERMS, x);
+            sum += sum_ways(SUM_TERMS, x); /* by itself, so that it is unrolled */
         const int64_t terms = n / (SUM_WAYS * VL);
         if (terms > 0)
             sum += sum_ways(terms, x);

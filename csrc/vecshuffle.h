@@ -121,14 +121,12 @@ VINLINE void vtranspose_pairs(vec a, vec b, vec *low, vec *high) {
     *low = NNF_PAIRS(a, b, NNF_PAIRS_LOW);
     *high = NNF_PAIRS(a, b, NNF_PAIRS_HIGH);
 }
+#if VBYTES > 16
 VINLINE void vtranspose_parts(vec a, vec b, vec *even, vec *odd) {
-#if VBYTES == 16
-    *even = a, *odd = b;
-#else
     *even = NNF_PAIRS(a, b, NNF_PARTS_EVEN);
     *odd = NNF_PAIRS(a, b, NNF_PARTS_ODD);
-#endif
 }
+#endif
 VINLINE void vtranspose(vec v[VL]) {
     enum { PARTS = VBYTES / 16, SIDE = VL / PARTS };
     NNF_EACH (i, VL)
@@ -146,18 +144,29 @@ VINLINE void vtranspose(vec v[VL]) {
         vtranspose_pairs(s[0], s[1], &s[0], &s[1]);
 #endif
     }
+#if VBYTES == 32
+    NNF_EACH (k, SIDE)
+        vtranspose_parts(v[k], v[k + SIDE], &v[k], &v[k + SIDE]);
+#elif VBYTES == 64
     NNF_EACH (k, SIDE) {
         vec *const row = v + k; /* SIDE apart */
-        if (PARTS == 2)
-            vtranspose_parts(row[0], row[SIDE], &row[0], &row[SIDE]);
-        if (PARTS == 4) {
-            vec even[2], odd[2];
-            vtranspose_parts(row[0], row[SIDE], &even[0], &odd[0]);
-            vtranspose_parts(row[2 * SIDE], row[3 * SIDE], &even[1], &odd[1]);
-            vtranspose_parts(even[0], even[1], &row[0], &row[2 * SIDE]);
-            vtranspose_parts(odd[0], odd[1], &row[SIDE], &row[3 * SIDE]);
-        }
+        vec even[2], odd[2];
+        vtranspose_parts(row[0], row[SIDE], &even[0], &odd[0]);
+        vtranspose_parts(row[2 * SIDE], row[3 * SIDE], &even[1], &odd[1]);
+        vtranspose_parts(even[0], even[1], &row[0], &row[2 * SIDE]);
+        vtranspose_parts(odd[0], odd[1], &row[SIDE], &row[3 * SIDE]);
     }
+#endif
+}
+
+/* The first n <= VL of the vectors to rows that are `pitch` reals apart. */
+VINLINE void vstore_rows(const vec v[VL], int64_t n, int64_t pitch, real *rows) {
+    if (n == VL)
+        NNF_EACH (i, VL)
+            vstore(rows + i * pitch, v[i]);
+    else
+        for (int64_t i = 0; i < n; i++)
+            vstore(rows + i * pitch, v[i]);
 }
 
 /* Lane i of the result is the sum of the lanes of v[i]; v is overwritten. */

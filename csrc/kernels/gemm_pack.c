@@ -66,8 +66,7 @@ VINLINE void transpose_block(int lanes, int64_t present, const real *from, int64
     NNF_EACH (i, VL)
         block[i] = i < lanes && i < present ? vload(from + i * item_stride) : vzero();
     vtranspose(block);
-    NNF_EACH (i, VL)
-        vstore(to + i * width, block[i]);
+    vstore_rows(block, VL, width, to);
 }
 
 /* A whole vector of items: nothing spills. */
@@ -86,12 +85,7 @@ static void transpose_vectors(int64_t items, int64_t k, int64_t width, const rea
             for (int64_t i = 0; i < VL; i++)
                 block[i] = i < items ? vload_upto(data + i * item_stride + p, depths) : vzero();
         vtranspose(block);
-        if (depths == VL)
-            NNF_EACH (i, VL)
-                vstore(packed + (p + i) * width, block[i]);
-        else
-            for (int64_t i = 0; i < depths; i++)
-                vstore(packed + (p + i) * width, block[i]);
+        vstore_rows(block, depths, width, packed + p * width);
     }
 }
 

@@ -92,10 +92,14 @@ static void greatest_columns(int64_t rows, int64_t width, int64_t pitch, const r
         result[j] = (double)best[j];
 }
 
+static double reduce_row(operation op, int64_t len, const real *x) {
+    return op == GREATEST ? greatest_of(len, x) : sum_of(len, x);
+}
+
 static void reduce_chunk(operation op, int64_t rows, int64_t width, int64_t inner, const real *x,
                          double *result) {
     if (inner == 1)
-        *result = op == GREATEST ? greatest_of(rows, x) : sum_of(rows, x);
+        *result = reduce_row(op, rows, x);
     else if (op == GREATEST)
         greatest_columns(rows, width, inner, x, result);
     else
@@ -151,10 +155,8 @@ static void reduce_rows(operation op, int64_t rows, int64_t len, const real *x, 
     const double divisor = op == MEAN ? (double)len : 1;
     const int64_t group = MAX(1, ROW_CHUNK / len);
     PARALLEL_FOR(index, ceil_div(rows, group), 0.1 * (double)(rows * len), {
-        for (int64_t row = index * group; row < MIN((index + 1) * group, rows); row++) {
-            const real *const at = x + row * len;
-            y[row] = (real)((op == GREATEST ? greatest_of(len, at) : sum_of(len, at)) / divisor);
-        }
+        for (int64_t row = index * group; row < MIN((index + 1) * group, rows); row++)
+            y[row] = (real)(reduce_row(op, len, x + row * len) / divisor);
     });
 }
 

@@ -47,12 +47,7 @@ static void fill_row(const winograd_images *s, const tile_band *b, const real *i
         const int64_t n = MIN(VL, end - j);
         vec block[VL];
         interleave(from + j, s->height * s->width, channels, n, block);
-        if (n == VL)
-            NNF_EACH (i, VL)
-                vstore(to + (j + i) * VL, block[i]);
-        else
-            for (int64_t i = 0; i < n; i++)
-                vstore(to + (j + i) * VL, block[i]);
+        vstore_rows(block, n, VL, to + j * VL);
     }
     memset(to + end * VL, 0, (size_t)((b->cols - end) * VL) * sizeof(real));
 }
