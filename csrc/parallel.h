@@ -3,8 +3,8 @@
  * PARALLEL_FOR(i, n, work, body) runs body for i = 0 .. n-1, by several threads when the estimated
  * serial time `work` (in nanoseconds) pays for waking them; PARALLEL_FOR_BACK from the end of each
  * thread's share. The serial case branches before the pragma: a false if() clause would cost half a
- * microsecond. `n` and what an iteration does must depend on the shapes alone, never on the thread
- * count: that keeps results bit-identical.
+ * microsecond. What is summed, and in which order, must depend on the shapes alone, never on the
+ * thread count: that keeps results bit-identical.
  *
  * Each thread begins with a share of its own, the same part of the work every time: what one kernel
  * leaves in a core's cache, the next finds there. Who has done with it takes from the others.

@@ -167,17 +167,22 @@ def test_special_values_reach_their_row_and_no_other(special, dtype):
         np.testing.assert_array_equal(native.gemm(a, b), expected)
 
 
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("transpose_b", [False, True])
 @pytest.mark.parametrize(
     "case",
-    [cases.Gemm(150, 1100, 310), cases.Gemm(7, 1100, 700), cases.Gemm(30, 900, 700)],
+    [
+        *[cases.Gemm(150, 1100, 310), cases.Gemm(7, 1100, 700), cases.Gemm(30, 900, 700)],
+        *[cases.Gemm(100, 784, 100), cases.Gemm(90, 300, 36), cases.Gemm(61, 500, 162)],
+    ],
     ids=str,
 )
-def test_bits_do_not_depend_on_the_thread_count(case, threads):
-    a, b, bias = operands(case, np.float32, make=normal)
+def test_bits_do_not_depend_on_the_thread_count(case, transpose_b, dtype, threads):
+    a, b, bias = operands(case, dtype, False, transpose_b, make=normal)
     results = []
     for n in (1, 2, 3, 8):
         threads(n)
-        results.append(native.gemm(a, b, bias=bias, activation="tanh").tobytes())
+        results.append(native.gemm(a, b, False, transpose_b, bias, "tanh").tobytes())
     assert len(set(results)) == 1
 
 

@@ -11,6 +11,7 @@
 
 #include "activate.h"
 #include "elementwise.h"
+#include "gemm_tiling.h"
 #include "sum.h"
 
 /* What is packed at once, blocks of depths and more rows and columns: bounds the scratch. */
@@ -56,36 +57,19 @@ static int64_t block_depth(int64_t k) {
     return round_up(MAX(1, ceil_div(k, blocks)), VL);
 }
 
-/* How a part of y is cut into tasks of at most rows x cols: TASKS of them, enough for many threads,
- * as square as the caches like; or of rows or columns that are their own. Bits do not depend on it.
- */
-enum { TASKS = 24 };
-typedef struct {
-    int64_t rows, cols, row_tasks, col_tasks;
-} tiling;
-
-/* The share of `count` rows or columns, in tiles, that each of TASKS has, up to `most`. */
-static int64_t share(int64_t count, int64_t tile, int64_t most) {
-    return MIN(most, round_up(ceil_div(count, TASKS), tile));
+/* Columns of a part at its end that fill no tile and at most half a vector: as dot products they
+ * are a third of the work, where nothing is packed but a task's own columns. */
+static int64_t dot_columns(const product *g, const part *s) {
+    const bool in_rows = g->a_depth == 1 && g->b_depth == 1 && s->own_columns && !s->a;
+    const int64_t rest = s->n % NR;
+    return in_rows && rest <= MIN(FEW_DOTS, VL / 2) ? rest : 0;
 }
 
-static tiling choose_tiling(const part *s) {
-    tiling t = {.rows = MC, .cols = NC};
-    if (s->own_rows)
-        t.rows = share(s->m, MR, MC);
-    else if (s->own_columns)
-        t = (tiling){.rows = s->m, .cols = share(s->n, NR, 4 * NR)};
-    else
-        while (ceil_div(s->m, t.rows) * ceil_div(s->n, t.cols) < TASKS &&
-               (t.cols > NR || t.rows > 4 * MR)) {
-            if (t.cols > NR && (t.cols >= t.rows || t.rows <= 4 * MR))
-                t.cols /= 2;
-            else
-                t.rows = round_up(t.rows / 2, MR);
-        }
-    t.row_tasks = ceil_div(s->m, t.rows);
-    t.col_tasks = ceil_div(s->n, t.cols);
-    return t;
+static tiling choose_tiling(const product *g, const part *s) {
+    const int64_t n = MAX(1, s->n - dot_columns(g, s));
+    return s->own_rows      ? row_tiling(s->m, n)
+           : s->own_columns ? column_tiling(s->m, n)
+                            : square_tiling(s->m, n, s->k);
 }
 
 /* Columns [j, j + cols) of b, depths [p, p + k): packed (ceil(cols / VL), k, VL). */
@@ -117,29 +101,21 @@ static gemm_next next_rows(const product *g, int64_t i, int64_t rows, int64_t p,
                          : (gemm_next){from, g->a_row, count, depths};
 }
 
-/* The columns of a task that fill no tile and at most half a vector: as dot products they are a
- * third of the work, where nothing is packed but the task's own columns. */
-static int64_t dot_columns(const product *g, const part *s, int64_t cols) {
-    const bool in_rows = g->a_depth == 1 && g->b_depth == 1 && s->own_columns && !s->a;
-    const int64_t rest = cols % NR;
-    return in_rows && rest <= MIN(FEW_DOTS, VL / 2) ? rest : 0;
+/* Rows [i, end) of a part's dot products. */
+static void multiply_dots(const product *g, const part *s, int64_t i, int64_t end) {
+    const int64_t dots = dot_columns(g, s), row = s->i + i, col = s->j + s->n - dots;
+    if (dots)
+        FN(gemm_dot_columns)(
+            end - i, dots, s->k, g->a + row * g->a_row, g->a_row, g->b + col * g->b_col, g->b_col,
+            g->col_bias ? g->col_bias + col : NULL, g->act, g->y + row * g->n + col, g->n);
 }
 
-/* Rows [i, i + rows) and columns [j, j + cols) of a part times its depths. Columns that are neither
- * packed nor dot products are read where they lie, but for the last ones that fill no vector, or
- * packed into `scratch` (cols, block); its own rows are packed behind them, into own_a (rows,
- * block). */
+/* Rows [i, i + rows) and columns [j, j + cols) of a part times its depths. Columns that are not
+ * packed are read where they lie, but for the last ones that fill no vector, or packed into
+ * `scratch` (cols, block); its own rows are packed behind them, into own_a (rows, block). */
 static void multiply_task(const product *g, const part *s, int64_t i, int64_t rows, int64_t j,
                           int64_t cols, real *scratch, real *own_a) {
     gemm_column out[NC / VL];
-    const int64_t dots = dot_columns(g, s, cols);
-    cols -= dots;
-    if (dots) {
-        const int64_t row = s->i + i, col = s->j + j + cols;
-        FN(gemm_dot_columns)(
-            rows, dots, s->k, g->a + row * g->a_row, g->a_row, g->b + col * g->b_col, g->b_col,
-            g->col_bias ? g->col_bias + col : NULL, g->act, g->y + row * g->n + col, g->n);
-    }
     const int64_t vectors = ceil_div(cols, VL);
     int64_t p = 0;
     do { /* at least once: an empty sum is zero, plus bias */
@@ -188,8 +164,12 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
 }
 
 static int run_task(const product *g, const part *s, const tiling *t, int64_t index) {
-    const int64_t i = index / t->col_tasks * t->rows, rows = MIN(t->rows, s->m - i);
-    const int64_t j = index % t->col_tasks * t->cols, cols = MIN(t->cols, s->n - j);
+    /* A thread's tasks share what there is less of. */
+    const bool wide = s->n > s->m;
+    const int64_t row_task = wide ? index % t->row_tasks : index / t->col_tasks;
+    const int64_t col_task = wide ? index / t->row_tasks : index % t->col_tasks;
+    const int64_t i = row_task * t->rows, rows = MIN(t->rows, s->m - i), j = col_task * t->cols;
+    const int64_t cols = MIN(t->cols, s->n - dot_columns(g, s) - j);
     const int64_t own_b = s->b ? 0 : s->own_columns ? round_up(cols, VL) : VL;
     const int64_t own_a = s->own_rows ? round_up(rows, MR) : 0;
     real *const scratch = alloc_reals((own_b + own_a) * g->block);
@@ -197,19 +177,20 @@ static int run_task(const product *g, const part *s, const tiling *t, int64_t in
         return NNF_NO_MEMORY;
     multiply_task(g, s, i, rows, j, cols, scratch, own_a ? scratch + own_b * g->block : NULL);
     nnf_free(scratch);
+    multiply_dots(g, s, i + rows * col_task / t->col_tasks,
+                  i + rows * (col_task + 1) / t->col_tasks);
     if (own_a && s->p == 0 && g->row_sums) /* the cache has these columns of a now */
         return FN_OTHER(sum_columns)(g->k, rows, g->a_depth, g->a + i, g->row_sums + i);
     return NNF_OK;
 }
 
 static int multiply_part(const product *g, const part *s) {
-    const tiling t = choose_tiling(s);
+    const tiling t = choose_tiling(g, s);
     atomic_int failed = 0;
-    PARALLEL_FOR(index, t.row_tasks * t.col_tasks,
-                 0.02 * (double)s->k * (double)s->m * (double)s->n, {
-                     if (run_task(g, s, &t, index) != NNF_OK)
-                         failed = 1;
-                 });
+    PARALLEL_FOR(index, t.row_tasks * t.col_tasks, work_of(s->m, s->n, s->k), {
+        if (run_task(g, s, &t, index) != NNF_OK)
+            failed = 1;
+    });
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }
 
@@ -230,7 +211,7 @@ static int run_by_depth(const product *g) {
     if (!sums)
         return NNF_NO_MEMORY;
     atomic_int failed = 0;
-    PARALLEL_FOR(index, blocks, 0.02 * (double)g->k * (double)g->m * (double)g->n, {
+    PARALLEL_FOR(index, blocks, work_of(g->m, g->n, g->k), {
         const int64_t p = index * g->block;
         product block = *g;
         block.k = MIN(g->block, g->k - p);
@@ -241,8 +222,10 @@ static int run_by_depth(const product *g) {
         block.y = sums + index * g->m * g->n;
         const part whole = {.m = g->m, .n = g->n, .k = block.k, .own_columns = g->b_col != 1};
         real *const scratch = alloc_reals(scratch_size);
-        for (int64_t j = 0; scratch && j < g->n; j += NC)
-            multiply_task(&block, &whole, 0, g->m, j, MIN(NC, g->n - j), scratch, NULL);
+        const int64_t n = g->n - dot_columns(&block, &whole);
+        for (int64_t j = 0; scratch && j < n; j += NC)
+            multiply_task(&block, &whole, 0, g->m, j, MIN(NC, n - j), scratch, NULL);
+        multiply_dots(&block, &whole, 0, g->m);
         if (!scratch)
             failed = 1;
         nnf_free(scratch);

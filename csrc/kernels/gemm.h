@@ -18,6 +18,7 @@
 #endif
 enum {
     NV = 2,
+    NV_LAST = VBYTES == 64 ? 3 : NV, /* the last vectors, rather than a tile of one */
     NR = NV * VL,
     KC = 256, /* depth of a block, more or less: the vectors of a tile stay in the L1 cache */
     MC = 96,  /* rows of a block: with the block of columns they stay in the L2 cache */

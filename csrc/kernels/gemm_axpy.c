@@ -5,14 +5,13 @@
  * than the product itself. Every element is summed as in a tile: over the depths of a block in
  * ascending order, then over the blocks.
  */
-#include "gemm.h"
-
 #include "activate.h"
+#include "gemm_tiling.h"
 
 /* Rows of a and depths whose factors are registers. */
 enum { PAIR = 2, DEPTHS = 4 };
-/* Sums that stay in the L1 cache; tasks, enough for many threads. */
-enum { SUMS = (1 << 14) / sizeof(real), TASKS = 24 };
+/* Sums that stay in the L1 cache. */
+enum { SUMS = (1 << 14) / sizeof(real) };
 
 VINLINE void add_vector(int rows, int depths, const vec factor[PAIR][DEPTHS], const vec *row,
                         real *sum, int64_t n, int64_t width) {

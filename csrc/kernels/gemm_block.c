@@ -89,13 +89,15 @@ VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const
     }
 }
 
-/* Tiles at the edges, of fewer rows or vectors. */
+/* Tiles at the edges, of fewer rows or another number of vectors. */
 static void edge_tile(int64_t rows, int64_t vectors, const gemm_left *a, int64_t offset,
                       const real *b, const gemm_right *right, const gemm_finish *f, int64_t row,
                       const gemm_column *out, int64_t ldc) {
     tile t;
     if (vectors == NV)
         NNF_ROWS(rows, sum_tile(ROWS, NV, a, offset, b, right, &t))
+    else if (vectors == NV_LAST)
+        sum_tile(MR, NV_LAST, a, offset, b, right, &t);
     else if (is_half(out))
         NNF_ROWS(rows, sum_half_tile(ROWS, a, offset, b, right, &t))
     else
@@ -184,9 +186,9 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
     for (int64_t block = 0; block < m; block += MC) {
         const int64_t end = MIN(m, block + MC);
         for (int64_t q = 0, n; q < vectors; q += n) {
-            n = MIN(NV, vectors - q);
-            if (n == NV && is_half(out + q + 1)) /* by itself, at half the cost */
-                n = 1;
+            n = vectors - q == NV_LAST ? NV_LAST : MIN(NV, vectors - q);
+            if (n > 1 && is_half(out + q + n - 1)) /* by itself, at half the cost */
+                n--;
             bool whole = n == NV;
             for (int64_t v = 0; v < n; v++)
                 whole &= out[q + v].width == VL;
@@ -205,7 +207,11 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
                     whole_packed_tile(a->k, a->a + offset, columns, b->vector, f, i, out + q, ldc);
                 else if (whole && rows == MR)
                     whole_tile(a, offset, columns, b, f, i, out + q, ldc);
-                else
+                else if (n > NV && rows < MR) {
+                    edge_tile(rows, NV, a, offset, columns, b, f, i, out + q, ldc);
+                    edge_tile(rows, n - NV, a, offset, columns + NV * b->vector, b, f, i,
+                              out + q + NV, ldc);
+                } else
                     edge_tile(rows, n, a, offset, columns, b, f, i, out + q, ldc);
             }
         }

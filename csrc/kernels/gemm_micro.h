@@ -11,7 +11,7 @@
 #include "gemm.h"
 
 typedef struct {
-    vec sum[MR][NV];
+    vec sum[MR][NV_LAST];
 } tile;
 
 /* All of this is inlined with constant `rows` and `vectors`, and every loop over them unrolled, so
@@ -57,7 +57,7 @@ VINLINE void accumulate(int rows, int vectors, int64_t k, const real *restrict a
                         int64_t a_depth, int64_t ahead, const real *restrict b, int64_t b_depth,
                         int64_t b_vector, tile *t) {
     for (int64_t p = 0; p < k; p++) {
-        vec row[NV];
+        vec row[NV_LAST];
         NNF_EACH (v, vectors)
             row[v] = vload(b + p * b_depth + v * b_vector);
         if (ahead)
