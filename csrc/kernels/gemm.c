@@ -23,8 +23,7 @@ enum {
     LARGE_A = (PACKED_PAYS ? 1 << 18 : 1 << 20) / sizeof(real),
     LARGE_B = (PACKED_PAYS ? 1 << 18 : 1 << 19) / sizeof(real),
     CACHED_A = (1 << 19) / sizeof(real),
-    FAR = (1 << 21) / sizeof(real), /* in no core's own cache */
-    FEW_ROWS = 48
+    FAR = (1 << 21) / sizeof(real) /* in no core's own cache */
 };
 /* Results of up to so many elements are summed block by block of their depth, in parallel. */
 enum { SMALL_RESULT = 16 * 1024 };
@@ -68,7 +67,7 @@ static int64_t dot_columns(const product *g, const part *s) {
 static tiling choose_tiling(const product *g, const part *s) {
     const int64_t n = MAX(1, s->n - dot_columns(g, s));
     return s->own_rows      ? row_tiling(s->m, n)
-           : s->own_columns ? column_tiling(s->m, n)
+           : s->own_columns ? column_tiling(s->m, n, s->k)
                             : square_tiling(s->m, n, s->k);
 }
 
@@ -247,7 +246,8 @@ static int run_by_parts(const product *g, bool *summed) {
     const bool large_b =
         few_rows ? g->n * g->k >= FAR && many_columns : g->n * g->k > LARGE_B || large_a;
     const bool own_columns =
-        large_b ? many_columns && g->m * MIN(g->k, g->block) <= CACHED_A : transposed_b;
+        large_b ? (many_columns || transposed_b) && g->m * MIN(g->k, g->block) <= CACHED_A
+                : transposed_b;
     const bool pack_b = large_b && !own_columns;
     const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= TASKS * 4 * MR;
     const bool pack_all_a = pack_a && !own_rows;

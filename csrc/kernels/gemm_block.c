@@ -62,9 +62,22 @@ VINLINE void finish_vectors(const tile *t, gemm_finish f, int64_t row, bool has_
 }
 
 /* Whatever is asked for; of a copy, so that the sums of a tile can stay registers. */
-__attribute__((noinline)) static void finish_copy(const tile *t, const gemm_finish *f, int64_t row,
-                                                  const gemm_column *out, int64_t ldc) {
-    finish_vectors(t, *f, row, out[0].bias, out, ldc);
+VINLINE void finish_any(int vectors, const tile *t, gemm_finish f, int64_t row,
+                        const gemm_column *out, int64_t ldc) {
+    for (int i = 0; i < MR; i++)
+        NNF_EACH (v, vectors) {
+            real *const c = out[v].c + (row + i) * ldc;
+            vput(c, finish_vector(t->sum[i][v], &f, row + i, out[v].bias, c, VL), f.stream);
+        }
+}
+
+__attribute__((noinline)) static void finish_copy(int vectors, const tile *t, const gemm_finish *f,
+                                                  int64_t row, const gemm_column *out,
+                                                  int64_t ldc) {
+    if (vectors == NV)
+        finish_any(NV, t, *f, row, out, ldc);
+    else
+        finish_any(NV_LAST, t, *f, row, out, ldc);
 }
 
 /* The usual cases: nothing is added, or what is there, or a bias of rows or of columns. Next to 512
@@ -85,7 +98,7 @@ VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const
         finish_vectors(t, one, row, true, out, ldc);
     } else {
         const tile copy = *t;
-        finish_copy(&copy, f, row, out, ldc);
+        finish_copy(NV, &copy, f, row, out, ldc);
     }
 }
 
@@ -102,6 +115,10 @@ static void edge_tile(int64_t rows, int64_t vectors, const gemm_left *a, int64_t
         NNF_ROWS(rows, sum_half_tile(ROWS, a, offset, b, right, &t))
     else
         NNF_ROWS(rows, sum_tile(ROWS, 1, a, offset, b, right, &t))
+    if (vectors > NV && out[vectors - 1].width == VL) {
+        finish_copy(NV_LAST, &t, f, row, out, ldc);
+        return;
+    }
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < vectors; v++) {
             real *const c = out[v].c + (row + i) * ldc;

@@ -10,6 +10,9 @@
 /* Tasks of a product: enough for many threads, but none of less than TASK_WORK nanoseconds: cores
  * without a common cache pay for each. */
 enum { TASKS = 24, TASK_WORK = 5000 };
+/* So few rows do not repay the packing of columns that are near; so many repay that every thread
+ * packs all of them. */
+enum { FEW_ROWS = 48, MANY_ROWS = 200 };
 
 typedef struct {
     int64_t rows, cols, row_tasks, col_tasks;
@@ -52,12 +55,16 @@ static inline tiling row_tiling(int64_t m, int64_t n) {
     return tiles_of(m, n, share(m, MR, MC), NC);
 }
 
-/* All rows of some columns, which the task packs: of a few tiles; or of an odd number of vectors,
- * where each thread has so few that one tile more is too much. */
-static inline tiling column_tiling(int64_t m, int64_t n) {
-    const int64_t vectors = ceil_div(ceil_div(n, VL), nnf_get_threads());
-    const bool odd = NV_LAST > NV && vectors % 2 && vectors < 4 * NV;
-    return tiles_of(m, n, m, odd ? vectors * VL : share(n, NR, 4 * NR));
+/* Columns that the task packs. All of them, where every thread has many rows, or there are fewer
+ * tiles than threads; else those of a few tiles, or of an odd number of vectors where each thread
+ * has so few that one tile more is too much. */
+static inline tiling column_tiling(int64_t m, int64_t n, int64_t k) {
+    const int64_t threads = nnf_team(m, work_of(m, n, k));
+    const int64_t rows = ceil_div(m, threads), vectors = ceil_div(ceil_div(n, VL), threads);
+    const bool few = ceil_div(n, NR) < threads, odd = vectors % 2 && vectors < 4 * NV;
+    if (threads > 1 && n <= NC / 2 && rows >= (few ? FEW_ROWS : MANY_ROWS))
+        return tiles_of(m, n, round_up(rows, MR), round_up(n, NR));
+    return tiles_of(m, n, m, NV_LAST > NV && odd ? vectors * VL : share(n, NR, 4 * NR));
 }
 
 #endif
