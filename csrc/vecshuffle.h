@@ -102,6 +102,8 @@ typedef int64_t pair_index __attribute__((vector_size(VBYTES)));
 #define NNF_NUMBERS_HIGH 2, 6, 3, 7
 #define NNF_PAIRS_LOW    0, 2
 #define NNF_PAIRS_HIGH   1, 3
+#define NNF_HALVES_LOW   0, 2
+#define NNF_HALVES_HIGH  1, 3
 #elif VBYTES == 32
 #define NNF_NUMBERS_LOW  0, 8, 1, 9, 4, 12, 5, 13
 #define NNF_NUMBERS_HIGH 2, 10, 3, 11, 6, 14, 7, 15
@@ -109,6 +111,8 @@ typedef int64_t pair_index __attribute__((vector_size(VBYTES)));
 #define NNF_PAIRS_HIGH   1, 5, 3, 7
 #define NNF_PARTS_EVEN   0, 1, 4, 5
 #define NNF_PARTS_ODD    2, 3, 6, 7
+#define NNF_HALVES_LOW   0, 1, 4, 5
+#define NNF_HALVES_HIGH  2, 3, 6, 7
 #else
 #define NNF_NUMBERS_LOW  0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
 #define NNF_NUMBERS_HIGH 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
@@ -116,6 +120,8 @@ typedef int64_t pair_index __attribute__((vector_size(VBYTES)));
 #define NNF_PAIRS_HIGH   1, 9, 3, 11, 5, 13, 7, 15
 #define NNF_PARTS_EVEN   0, 1, 4, 5, 8, 9, 12, 13
 #define NNF_PARTS_ODD    2, 3, 6, 7, 10, 11, 14, 15
+#define NNF_HALVES_LOW   0, 1, 2, 3, 8, 9, 10, 11
+#define NNF_HALVES_HIGH  4, 5, 6, 7, 12, 13, 14, 15
 #endif
 VINLINE void vtranspose_pairs(vec a, vec b, vec *low, vec *high) {
     *low = NNF_PAIRS(a, b, NNF_PAIRS_LOW);
@@ -158,6 +164,10 @@ VINLINE void vtranspose(vec v[VL]) {
     }
 #endif
 }
+
+/* The lower, or the upper, halves of a and b. */
+VINLINE vec vlow_halves(vec a, vec b) { return NNF_PAIRS(a, b, NNF_HALVES_LOW); }
+VINLINE vec vhigh_halves(vec a, vec b) { return NNF_PAIRS(a, b, NNF_HALVES_HIGH); }
 
 /* The first n <= VL of the vectors to rows that are `pitch` reals apart. */
 VINLINE void vstore_rows(const vec v[VL], int64_t n, int64_t pitch, real *rows) {

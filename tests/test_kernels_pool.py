@@ -16,8 +16,11 @@ SWEEP = [
     for w in (3, 7, 8, 15, 16, 17, 33)
     for window in ((2, 2), (3, 2, 1), (3, 1, 1), (2, 2, 1), (3, 3), (1, 2))
 ]
+QUADS = [  # rows of windows that fill half a vector, a quarter, one, more, or none of these
+    cases.Pool((2, 3, h, w), 2) for h in (2, 7, 12) for w in (2, 4, 5, 8, 12, 16, 17, 24, 32, 40)
+]
 LARGE = [cases.Pool((3, 40, 24, 24), 2), cases.Pool((3, 40, 25, 26), 3, 2, 1)]
-POOL = cases.POOL + SWEEP + LARGE
+POOL = cases.POOL + SWEEP + QUADS + LARGE
 
 
 def check_max(x: np.ndarray, window: tuple) -> None:

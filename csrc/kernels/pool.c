@@ -91,16 +91,6 @@ VINLINE ivec lane_columns(int64_t stride) {
     return (ivec)load_lanes((const real *)column, stride == 2 ? 2 : 1);
 }
 
-/* With a ReLU, maxima that are not above `least` = 0 are cut off: nothing of the window gets their
- * gradient, which is said by the position after its last, `none`. Without one, `least` is NaN. */
-typedef struct {
-    real *y;
-    uint8_t *index8;
-    int32_t *index32;
-    real least;
-    int32_t none;
-} max_result;
-
 /* NaN is the greatest and the first of equals wins, as in NumPy's argmax. */
 static void max_window(const nnf_pool *p, int64_t oh, int64_t ow, const real *x, max_result to) {
     const int64_t ih = oh * p->stride_h - p->pad_h, iw = ow * p->stride_w - p->pad_w;
@@ -170,18 +160,6 @@ VINLINE bool max_of_numbers(const real *x, int64_t width, int64_t kh, int64_t kw
     return vany(sum != sum);
 }
 
-/* VL maxima and their positions, from element i of the result on. */
-VINLINE void store_maxima(vec best, ivec at, const max_result *to, int64_t i) {
-    const ivec cut = best <= vset1(to->least);
-    vstore(to->y + i, vselect(cut, vzero(), best));
-    at = (ivec)vselect(cut, (vec)viset1((ireal)to->none), (vec)at);
-    if (to->index8)
-        vstore_bytes(to->index8 + i, at);
-    else
-        for (int l = 0; l < VL; l++)
-            to->index32[i + l] = (int32_t)at[l];
-}
-
 VINLINE void max_plane(const nnf_pool *p, const plan *g, const real *x, max_result to, int64_t kh,
                        int64_t kw, int64_t stride) {
     const ivec columns = lane_columns(stride);
@@ -202,7 +180,7 @@ VINLINE void max_plane(const nnf_pool *p, const plan *g, const real *x, max_resu
                 max_vector(within, row + at * stride, width,
                            columns + viset1((ireal)(at * stride - p->pad_w)), s.top, s.bottom, kw,
                            stride, &best, &tap);
-            store_maxima(best, tap, &to, oh * outputs + at);
+            store_maxima(best, tap, &to, oh * outputs + at, VL);
         }
         for (; ow < outputs; ow++)
             max_window(p, oh, ow, x, to);
@@ -212,10 +190,12 @@ VINLINE void max_plane(const nnf_pool *p, const plan *g, const real *x, max_resu
 }
 
 static void max_pool_plane(const nnf_pool *p, const plan *g, const real *x, max_result to) {
-    if (p->kh == 2 && p->kw == 2 && p->stride_w == 2)
-        max_plane(p, g, x, to, 2, 2, 2);
-    else if (p->kh == 3 && p->kw == 3 && p->stride_w == 2)
+    if (are_quads(p) && to.index8 && FN(max_quads)(p, x, &to))
+        return;
+    if (p->kh == 3 && p->kw == 3 && p->stride_w == 2)
         max_plane(p, g, x, to, 3, 3, 2);
+    else if (p->stride_w == 2)
+        max_plane(p, g, x, to, p->kh, p->kw, 2);
     else if (p->stride_w == 1)
         max_plane(p, g, x, to, p->kh, p->kw, 1);
     else
@@ -303,8 +283,8 @@ VINLINE void avg_plane(const nnf_pool *p, const plan *g, int64_t count, const re
 
 static void avg_pool_plane(const nnf_pool *p, const plan *g, int64_t count, const real *x,
                            real *y) {
-    if (p->kh == 2 && p->kw == 2 && p->stride_w == 2)
-        avg_plane(p, g, count, x, y, 2, 2, 2);
+    if (are_quads(p))
+        FN(mean_quads)(p, x, y);
     else if (p->stride_w == 1)
         avg_plane(p, g, count, x, y, p->kh, p->kw, 1);
     else if (p->stride_w == 2)

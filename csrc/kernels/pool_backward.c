@@ -6,44 +6,6 @@
 
 #include "pool.h"
 
-/* 2x2 windows side by side, every pixel in at most one: dy goes to the position in `index`, or to
- * all four (index NULL) divided by four. */
-static void spread_quads(const nnf_pool *p, const real *dy, const uint8_t *index, real *dx) {
-    for (int64_t ih = 0; ih < 2 * p->oh; ih++) {
-        const real *from = dy + ih / 2 * p->ow;
-        const uint8_t *at = index ? index + ih / 2 * p->ow : NULL;
-        const ireal left = ih % 2 * 2;
-        real *to = dx + ih * p->w;
-        const int64_t from_reads = (p->oh - ih / 2) * p->ow - VL;
-        const int64_t from_writes = ((p->h - ih) * p->w - 2 * VL) / 2;
-        int64_t ow = 0;
-        for (; ow < p->ow && ow <= MIN(from_reads, from_writes); ow += VL) {
-            const vec whole = vopaque(vload(from + ow));
-            vec a = whole * (real)0.25, b = a;
-            if (at) {
-                const ivec position = vload_bytes(at + ow);
-                a = (vec)((ivec)whole & (position == viset1(left)));
-                b = (vec)((ivec)whole & (position == viset1(left + 1)));
-            }
-            vstore(to + 2 * ow, vzip_low(a, b));
-            vstore(to + 2 * ow + VL, vzip_high(a, b));
-        }
-        for (; ow < p->ow; ow++) {
-            to[2 * ow] = !at ? from[ow] / 4 : at[ow] == left ? from[ow] : 0;
-            to[2 * ow + 1] = !at ? from[ow] / 4 : at[ow] == left + 1 ? from[ow] : 0;
-        }
-        for (int64_t iw = 2 * p->ow; iw < p->w; iw++)
-            to[iw] = 0;
-    }
-    for (int64_t i = 2 * p->oh * p->w; i < p->h * p->w; i++)
-        dx[i] = 0;
-}
-
-static bool are_quads(const nnf_pool *p) {
-    return p->kh == 2 && p->kw == 2 && p->stride_h == 2 && p->stride_w == 2 && !p->pad_h &&
-           !p->pad_w;
-}
-
 /* Whether an index of one plane is neither a position in the window nor the one after its last, to
  * which no gradient goes. */
 static bool bad_indices(const nnf_pool *p, const uint8_t *index8, const int32_t *index32) {
@@ -184,8 +146,8 @@ static int backward_plane(const nnf_pool *p, int64_t count, const frame *f, cons
                           const uint8_t *index8, const int32_t *index32, real *dx) {
     if ((index8 || index32) && bad_indices(p, index8, index32))
         return NNF_BAD_INDEX;
-    if (are_quads(p)) {
-        spread_quads(p, dy, index8, dx);
+    if (are_quads(p) && !index32) {
+        FN(spread_quads)(p, dy, index8, dx);
     } else if (f) {
         fill_frame(p, count, dy, index8, f);
         gather_gradients(p, f, dx);
