@@ -8,8 +8,6 @@
  * afterwards. What has no room for that is done window by window. */
 #include "pool.h"
 
-#include "sum.h"
-
 /* Columns begin .. end of an output row are those a vector may start at: its reads stay in the
  * plane of x and its writes in the plane of y. Rows [top, bottom) of the windows lie in the image.
  */
@@ -310,7 +308,5 @@ int FN(avg_pool2d)(const nnf_pool *p, int count_include_pad, const real *x, real
 }
 
 int FN(global_avg_pool2d)(int64_t planes, int64_t size, const real *x, real *y) {
-    PLANES(plane, planes, size, 0.2,
-           { y[plane] = (real)(sum_of(size, x + plane * size) / (double)size); });
-    return NNF_OK;
+    return FN(reduce_mean)(planes, size, 1, x, y);
 }
