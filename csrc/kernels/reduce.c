@@ -141,8 +141,10 @@ __attribute__((noinline)) static vec reduce_lanes(operation op, int64_t n, const
 /* Rows of len <= SHORT numbers: x (rows, len), y (rows). */
 static void reduce_short_rows(operation op, int64_t rows, int64_t len, const real *x, real *y) {
     const real divisor = op == MEAN ? (real)len : 1;
-    PARALLEL_RANGE(begin, end, rows, 0.1 * (double)len + 0.5, {
-        for (int64_t row = begin; row < end; row += VL) {
+    const int64_t group = round_up(NNF_CHUNK / MAX(1, len), VL);
+    PARALLEL_FOR(index, ceil_div(rows, group), (0.1 * (double)len + 0.5) * (double)rows, {
+        const int64_t end = MIN((index + 1) * group, rows);
+        for (int64_t row = index * group; row < end; row += VL) {
             real lanes[LANE_COLS * VL];
             to_lanes(MIN(VL, end - row), len, x + row * len, lanes);
             vstore_upto(y + row, reduce_lanes(op, len * VL, lanes) / divisor, end - row);
