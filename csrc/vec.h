@@ -155,6 +155,8 @@ VINLINE bool vany(ivec mask) {
 }
 /* The first n elements, n of any size; lanes beyond them read as zero, or hold `fill`. */
 VINLINE vec vload_upto(const real *p, int64_t n) { return n >= VL ? vload(p) : vload_part(p, n); }
+/* The same of any n, also of none or less. */
+VINLINE vec vload_within(const real *p, int64_t n) { return n > 0 ? vload_upto(p, n) : vzero(); }
 VINLINE vec vload_or(const real *p, int64_t n, vec fill) {
     return n >= VL ? vload(p) : vselect(vfirst(n), vload_part(p, n), fill);
 }

@@ -6,48 +6,63 @@
 #include "real.h"
 
 /* Lanes by number, of a and b one after the other: vzip_low and vzip_high interleave the lower and
- * the upper halves; veven_mixed and vodd_mixed take every other lane, in the order that is cheapest
- * to make, which vunmix puts right (256-bit shuffles stay within 128 bits). */
+ * the upper halves; vnext leaves out the first of all lanes, vprevious begins with the last of a;
+ * veven_mixed and vodd_mixed take every other lane, in the order that is cheapest to make, which
+ * vunmix puts right (256-bit shuffles stay within 128 bits). */
 #if defined(__clang__)
 #define NNF_LANES(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
 #define NNF_LANES(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
 #endif
 #if VBYTES * 8 / NNF_DTYPE_BITS == 2
-#define NNF_EVEN 0, 2
-#define NNF_ODD  1, 3
-#define NNF_LOW  0, 2
-#define NNF_HIGH 1, 3
+#define NNF_EVEN     0, 2
+#define NNF_ODD      1, 3
+#define NNF_LOW      0, 2
+#define NNF_HIGH     1, 3
+#define NNF_NEXT     1, 2
+#define NNF_PREVIOUS 1, 2
 #elif VBYTES == 16
-#define NNF_EVEN 0, 2, 4, 6
-#define NNF_ODD  1, 3, 5, 7
-#define NNF_LOW  0, 4, 1, 5
-#define NNF_HIGH 2, 6, 3, 7
+#define NNF_EVEN     0, 2, 4, 6
+#define NNF_ODD      1, 3, 5, 7
+#define NNF_LOW      0, 4, 1, 5
+#define NNF_HIGH     2, 6, 3, 7
+#define NNF_NEXT     1, 2, 3, 4
+#define NNF_PREVIOUS 3, 4, 5, 6
 #elif VBYTES == 32 && NNF_DTYPE_BITS == 64
-#define NNF_EVEN  0, 4, 2, 6
-#define NNF_ODD   1, 5, 3, 7
-#define NNF_UNMIX 0, 2, 1, 3
-#define NNF_LOW   0, 4, 1, 5
-#define NNF_HIGH  2, 6, 3, 7
+#define NNF_EVEN     0, 4, 2, 6
+#define NNF_ODD      1, 5, 3, 7
+#define NNF_UNMIX    0, 2, 1, 3
+#define NNF_LOW      0, 4, 1, 5
+#define NNF_HIGH     2, 6, 3, 7
+#define NNF_NEXT     1, 2, 3, 4
+#define NNF_PREVIOUS 3, 4, 5, 6
 #elif VBYTES == 32
-#define NNF_EVEN  0, 2, 8, 10, 4, 6, 12, 14
-#define NNF_ODD   1, 3, 9, 11, 5, 7, 13, 15
-#define NNF_UNMIX 0, 1, 4, 5, 2, 3, 6, 7
-#define NNF_LOW   0, 8, 1, 9, 2, 10, 3, 11
-#define NNF_HIGH  4, 12, 5, 13, 6, 14, 7, 15
+#define NNF_EVEN     0, 2, 8, 10, 4, 6, 12, 14
+#define NNF_ODD      1, 3, 9, 11, 5, 7, 13, 15
+#define NNF_UNMIX    0, 1, 4, 5, 2, 3, 6, 7
+#define NNF_LOW      0, 8, 1, 9, 2, 10, 3, 11
+#define NNF_HIGH     4, 12, 5, 13, 6, 14, 7, 15
+#define NNF_NEXT     1, 2, 3, 4, 5, 6, 7, 8
+#define NNF_PREVIOUS 7, 8, 9, 10, 11, 12, 13, 14
 #elif NNF_DTYPE_BITS == 64
-#define NNF_EVEN 0, 2, 4, 6, 8, 10, 12, 14
-#define NNF_ODD  1, 3, 5, 7, 9, 11, 13, 15
-#define NNF_LOW  0, 8, 1, 9, 2, 10, 3, 11
-#define NNF_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#define NNF_EVEN     0, 2, 4, 6, 8, 10, 12, 14
+#define NNF_ODD      1, 3, 5, 7, 9, 11, 13, 15
+#define NNF_LOW      0, 8, 1, 9, 2, 10, 3, 11
+#define NNF_HIGH     4, 12, 5, 13, 6, 14, 7, 15
+#define NNF_NEXT     1, 2, 3, 4, 5, 6, 7, 8
+#define NNF_PREVIOUS 7, 8, 9, 10, 11, 12, 13, 14
 #else
-#define NNF_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#define NNF_ODD  1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
-#define NNF_LOW  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define NNF_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define NNF_EVEN     0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define NNF_ODD      1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define NNF_LOW      0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define NNF_HIGH     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define NNF_NEXT     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+#define NNF_PREVIOUS 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
 #endif
 VINLINE vec vzip_low(vec a, vec b) { return NNF_LANES(a, b, NNF_LOW); }
 VINLINE vec vzip_high(vec a, vec b) { return NNF_LANES(a, b, NNF_HIGH); }
+VINLINE vec vnext(vec a, vec b) { return NNF_LANES(a, b, NNF_NEXT); }
+VINLINE vec vprevious(vec a, vec b) { return NNF_LANES(a, b, NNF_PREVIOUS); }
 VINLINE vec veven_mixed(vec a, vec b) { return NNF_LANES(a, b, NNF_EVEN); }
 VINLINE vec vodd_mixed(vec a, vec b) { return NNF_LANES(a, b, NNF_ODD); }
 VINLINE vec vunmix(vec v) {

@@ -33,8 +33,12 @@ LARGE = [
     cases.Conv((3, 33, 30, 31), (33, 1, 3, 3), padding=1, groups=33),
     cases.Conv((2, 17, 40, 41), (34, 1, 3, 3), stride=2, padding=1, groups=17),
 ]
-# Small planes and many channels: one in each lane of a vector, several images at a time.
+# Kernels other than 3x3 on small planes of many channels: one in each lane of a vector, several
+# images at a time. (3x3 ones as well where they do not fill a quarter of a vector.)
 LANES = [
+    cases.Conv((2, 16, 8, 8), (16, 1, 5, 5), padding=2, groups=16),
+    cases.Conv((20, 37, 9, 7), (37, 1, 3, 3), stride=2, groups=37),
+    cases.Conv((2, 18, 16, 16), (18, 1, 3, 3), groups=18),
     cases.Conv((2, 16, 8, 8), (16, 1, 3, 3), padding=1, groups=16),
     cases.Conv((20, 37, 9, 7), (37, 1, 3, 3), stride=2, padding=1, groups=37),
     cases.Conv((3, 33, 1, 1), (33, 1, 1, 1), groups=33),
@@ -103,6 +107,26 @@ def test_infinity_stays_in_the_windows_that_see_it(dtype: type, stride: int, cha
         _, dweight, _ = backward(core, dy, bad, weight, case, algo="depthwise")
         _, twin, _ = backward(ref, dy, bad, weight, case)
         np.testing.assert_array_equal(np.isfinite(dweight), np.isfinite(twin))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    image=st.tuples(st.integers(1, 80), st.integers(1, 80)),
+    images=st.integers(1, 3),
+    stride=st.sampled_from([1, 2]),
+    dtype=st.sampled_from(cases.DTYPES),
+)
+def test_three_by_three_of_any_size(image, images, stride, dtype) -> None:
+    """Blocks of columns from one to several, rows enough to put sums aside; scaled and biased."""
+    case = cases.Conv((images, 2, *image), (2, 1, 3, 3), stride, 1, 1, 2)
+    x, weight = integers(case.x, dtype, 1), integers(case.weight, dtype, 2)
+    bias, scale = integers((2,), dtype, 3), integers((2,), dtype, 4)
+    options = {"activation": "leaky_relu", "scale": scale}
+    y = forward(core, x, weight, bias, case, algo="depthwise", **options)
+    assert_same(y, forward(ref, x, weight, bias, case, **options))
+    dy = integers(y.shape, dtype, 5)
+    gradients = backward(core, dy, x, weight, case, algo="depthwise")
+    assert_same(gradients, backward(ref, dy, x, weight, case))
 
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))

@@ -81,10 +81,10 @@ static bool is_seen(int64_t taps, const int64_t *tap, int64_t least, int64_t pha
 
 /* VL of the columns from `from` on, every stride-th; zeros beyond the `left` that there are. */
 VINLINE vec load_columns(int64_t stride, const real *from, int64_t left) {
-    const vec a = left > 0 ? vload_upto(from, left) : vzero();
+    const vec a = vload_within(from, left);
     if (stride == 1)
         return a;
-    return vunmix(veven_mixed(a, left > VL ? vload_upto(from + VL, left - VL) : vzero()));
+    return vunmix(veven_mixed(a, vload_within(from + VL, left - VL)));
 }
 
 /* Every stride-th of `columns` columns after `zeros` zeros, and more of these up to the segment's

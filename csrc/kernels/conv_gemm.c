@@ -73,7 +73,7 @@ VINLINE void interleave(int odd, int64_t count, const real *from, int64_t width,
         vec even = vload_upto(from + i, count - i), other = vzero();
         if (odd) {
             const vec a = vload_upto(low, left);
-            const vec b = left > VL ? vload_upto(high, left - VL) : vzero();
+            const vec b = vload_within(high, left - VL);
             other = even;
             even = vunmix(veven_mixed(a, b));
         }

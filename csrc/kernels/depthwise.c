@@ -71,6 +71,8 @@ static void sum_plane(const tap_list *t, int64_t rows, int64_t count, const real
 
 int FN(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
                           const conv_finish *f, real *y) {
+    if (FN(depthwise_fits_rows)(d))
+        return FN(depthwise_rows_forward)(d, x, weight, f, y);
 #if NNF_DTYPE_BITS == 32
     if (FN(depthwise_fits_lanes)(d))
         return FN(depthwise_lanes_forward)(d, x, weight, f, y);
@@ -164,6 +166,8 @@ static void gradient_plane(const nnf_conv *d, const depthwise_classes *by, const
 }
 
 int FN(depthwise_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx) {
+    if (FN(depthwise_fits_rows)(d))
+        return FN(depthwise_rows_backward_input)(d, dy, weight, dx);
 #if NNF_DTYPE_BITS == 32
     if (FN(depthwise_fits_lanes)(d))
         return FN(depthwise_lanes_backward_input)(d, dy, weight, dx);

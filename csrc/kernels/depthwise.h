@@ -9,6 +9,18 @@
 
 #include "conv.h"
 
+/* The same for 3 x 3 kernels and a padding of 1 (depthwise_rows.c). */
+bool FN(depthwise_fits_rows)(const nnf_conv *d);
+int FN(depthwise_rows_forward)(const nnf_conv *d, const real *x, const real *weight,
+                               const conv_finish *f, real *y);
+int FN(depthwise_rows_backward_input)(const nnf_conv *d, const real *dy, const real *weight,
+                                      real *dx);
+int FN(depthwise_rows_backward_weight)(const nnf_conv *d, const real *dy, const real *x,
+                                       real *dweight, real *dbias);
+
+/* The gradient of the bias of output channel k. */
+real FN(depthwise_bias)(const nnf_conv *d, int64_t k, const real *dy);
+
 #if NNF_DTYPE_BITS == 32 /* vectors of doubles have few lanes */
 /* The same for small planes and channels enough, VL channels at a time (depthwise_lanes.c). */
 bool FN(depthwise_fits_lanes)(const nnf_conv *d);
@@ -121,7 +133,7 @@ VINLINE void split_row(int64_t w, const real *from, int64_t ahead, real *even, r
         const int64_t left = w - 2 * i;
         __builtin_prefetch(from + ahead + 2 * i, 0, 2);
         const vec a = vload_upto(from + 2 * i, left);
-        const vec b = left > VL ? vload_upto(from + 2 * i + VL, left - VL) : vzero();
+        const vec b = vload_within(from + 2 * i + VL, left - VL);
         vstore(even + i, vunmix(veven_mixed(a, b)));
         vstore(odd + i, vunmix(vodd_mixed(a, b)));
     }

@@ -56,15 +56,12 @@ static void flush(int64_t taps, vec *sum, double *total) {
     }
 }
 
-/* The sums of the m planes of dy of channel c. */
-static void bias_gradient(const nnf_conv *d, int64_t c, const real *dy, real *dbias) {
-    const int64_t m = d->k / d->c, size = d->oh * d->ow;
-    for (int64_t k = c * m; k < (c + 1) * m; k++) {
-        double total = 0;
-        for (int64_t n = 0; n < d->n; n++)
-            total += sum_of(size, dy + (n * d->k + k) * size);
-        dbias[k] = (real)total;
-    }
+real FN(depthwise_bias)(const nnf_conv *d, int64_t k, const real *dy) {
+    const int64_t size = d->oh * d->ow;
+    double total = 0;
+    for (int64_t n = 0; n < d->n; n++)
+        total += sum_of(size, dy + (n * d->k + k) * size);
+    return (real)total;
 }
 
 /* dweight (m, taps) of channel c; `in` is the frame of x. */
@@ -100,11 +97,13 @@ static void channel_gradient(const nnf_conv *d, const depthwise_frame *f, const 
 
 int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias) {
+    if (FN(depthwise_fits_rows)(d))
+        return FN(depthwise_rows_backward_weight)(d, dy, x, dweight, dbias);
 #if NNF_DTYPE_BITS == 32
     if (FN(depthwise_fits_lanes)(d))
         return FN(depthwise_lanes_backward_weight)(d, dy, x, dweight, dbias);
 #endif
-    const int64_t taps = d->kh * d->kw, own = d->k / d->c * taps;
+    const int64_t m = d->k / d->c, taps = d->kh * d->kw, own = m * taps;
     const depthwise_frame f = input_frame(d);
     int64_t *offset = nnf_alloc((size_t)taps * sizeof *offset);
     atomic_int status = offset && !is_too_large(&f) ? NNF_OK : NNF_NO_MEMORY;
@@ -118,8 +117,8 @@ int FN(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real 
                 channel_gradient(d, &f, offset, c, dy, x, in, sum, total, dweight + c * own);
             else
                 status = NNF_NO_MEMORY;
-            if (dbias)
-                bias_gradient(d, c, dy, dbias);
+            for (int64_t k = c * m; dbias && k < (c + 1) * m; k++)
+                dbias[k] = FN(depthwise_bias)(d, k, dy);
             nnf_free(in);
             nnf_free(sum);
             nnf_free(total);

@@ -20,9 +20,6 @@ static int64_t rows_together(const nnf_pool *p) { return p->w == VL ? 2 : 2 * p-
  */
 enum { NO_END = 1 << 30 };
 
-VINLINE vec load_within(const real *from, int64_t room) {
-    return room > 0 ? vload_upto(from, room) : vzero();
-}
 VINLINE void store_within(real *to, vec v, int64_t room) {
     if (room > 0)
         vstore_upto(to, v, room);
@@ -45,9 +42,9 @@ VINLINE quads load_rows(int64_t rows, const real *x) {
  * plane. */
 VINLINE quads load_row(const real *x, int64_t width, int64_t room) {
     const real *const bottom = x + width;
-    return take_apart(vload_upto(x, room), load_within(x + VL, room - VL),
+    return take_apart(vload_upto(x, room), vload_within(x + VL, room - VL),
                       vload_upto(bottom, room - width),
-                      load_within(bottom + VL, room - width - VL));
+                      vload_within(bottom + VL, room - width - VL));
 }
 
 /* The first of equal maxima wins. Any NaN, and infinities of both signs, show in `check`. */
