@@ -30,7 +30,12 @@ typedef struct header {
 
 _Static_assert(sizeof(header) <= ALIGNMENT, "the header fits one cache line");
 
+/* Held for a few instructions: not worth sleeping for, where that can be said. */
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+static pthread_mutex_t lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+#else
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+#endif
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static header *cached[CLASSES];
 static nnf_memory_info info;
@@ -74,6 +79,12 @@ static header *fresh_block(size_t size) {
     return memory;
 }
 
+static void count_in_use(size_t size) {
+    info.in_use += size;
+    if (info.in_use > info.peak)
+        info.peak = info.in_use;
+}
+
 void *nnf_alloc(size_t size) {
     pthread_once(&once, initialise);
     if (size > (size_t)1 << 46)
@@ -85,23 +96,22 @@ void *nnf_alloc(size_t size) {
     if (block) {
         cached[index] = block->next;
         info.cached -= rounded;
+        count_in_use(rounded);
     }
     unlock_pool();
-    if (!block) {
+    if (block)
+        return (char *)block + ALIGNMENT;
+    block = fresh_block(rounded);
+    if (!block) { /* make room once */
+        nnf_trim();
         block = fresh_block(rounded);
-        if (!block) { /* make room once */
-            nnf_trim();
-            block = fresh_block(rounded);
-        }
-        if (!block)
-            return NULL;
-        block->size = rounded;
-        block->class_index = index;
     }
+    if (!block)
+        return NULL;
+    block->size = rounded;
+    block->class_index = index;
     lock_pool();
-    info.in_use += rounded;
-    if (info.in_use > info.peak)
-        info.peak = info.in_use;
+    count_in_use(rounded);
     unlock_pool();
     return (char *)block + ALIGNMENT;
 }
