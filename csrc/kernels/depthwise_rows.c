@@ -61,7 +61,7 @@ typedef struct {
     nnf_activation act;
 } filter;
 
-VINLINE void spread_weights(const filter *f, vec weight[9]) {
+VINLINE void load_weights(const filter *f, vec weight[9]) {
     NNF_EACH (t, 9)
         weight[t] = vset1(f->weight[t * f->step]);
 }
@@ -70,12 +70,11 @@ VINLINE vec finish(vec sum, const filter *f) {
     return activate(sum * vset1(f->scale) + vset1(f->bias), f->act);
 }
 
-/* One block of a plane y (h, w); `end` is that of the plane, `ahead` the distance of what comes
- * next and is fetched. */
+/* One block of a plane y (h, w) of x (h, w). What lies `ahead` of a row is fetched. */
 VINLINE void convolve_singles(columns at, int64_t h, int64_t w, const real *x, int64_t ahead,
                               const filter *f, real *y) {
     vec k[9];
-    spread_weights(f, k);
+    load_weights(f, k);
     const real *const end = y + h * w;
     real *to = y + at.column;
     vec lower = vzero(), upper = vzero(); /* sums that lack one, and two, of their rows of x */
@@ -97,7 +96,7 @@ VINLINE void convolve_singles(columns at, int64_t h, int64_t w, const real *x, i
 VINLINE void convolve_pairs(columns at, const nnf_conv *d, const real *x, int64_t ahead,
                             const filter *f, real *y) {
     vec k[9];
-    spread_weights(f, k);
+    load_weights(f, k);
     const int64_t h = d->h, w = d->w, ow = d->ow;
     const real *const end = y + d->oh * ow;
     real *to = y + at.column;
@@ -118,7 +117,7 @@ VINLINE void convolve_pairs(columns at, const nnf_conv *d, const real *x, int64_
     }
 }
 
-/* Two rows of dx, interleaved from even and odd columns. */
+/* A row of dx, interleaved from its even and odd columns. */
 VINLINE void store_pairs(columns at, vec even, vec odd, real *to, const real *end) {
     const int64_t room = at.last ? end - to : 2 * VL;
     vstore_upto(to, vzip_low(even, odd), room);
@@ -130,7 +129,7 @@ VINLINE void store_pairs(columns at, vec even, vec odd, real *to, const real *en
 VINLINE void spread_pairs(columns at, const nnf_conv *d, const real *dy, int64_t ahead,
                           const filter *f, real *dx) {
     vec k[9];
-    spread_weights(f, k);
+    load_weights(f, k);
     const int64_t h = d->h, w = d->w, ow = d->ow;
     const real *const end = dx + h * w;
     real *to = dx + 2 * at.column;

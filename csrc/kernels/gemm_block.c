@@ -220,16 +220,17 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
                 const int64_t offset = i / MR * a->tile + i % MR * a->row;
                 const int64_t rows = MIN(height, end - i);
                 fetch(&ahead);
-                if (whole && rows == MR && packed)
+                if (whole && rows == MR && packed) {
                     whole_packed_tile(a->k, a->a + offset, columns, b->vector, f, i, out + q, ldc);
-                else if (whole && rows == MR)
+                } else if (whole && rows == MR) {
                     whole_tile(a, offset, columns, b, f, i, out + q, ldc);
-                else if (n > NV && rows < MR) {
+                } else if (n > NV && rows < MR) { /* there is no such tile of fewer rows */
                     edge_tile(rows, NV, a, offset, columns, b, f, i, out + q, ldc);
                     edge_tile(rows, n - NV, a, offset, columns + NV * b->vector, b, f, i,
                               out + q + NV, ldc);
-                } else
+                } else {
                     edge_tile(rows, n, a, offset, columns, b, f, i, out + q, ldc);
+                }
             }
         }
     }
