@@ -177,6 +177,25 @@ static void add_parts(const weight_gradient *g, int64_t group, int64_t entry, re
     }
 }
 
+/* Parts of the sum over images: by the shape alone, as the bits depend on it. A part of fewer
+ * pixels than a block of depths takes longer to write and to add than to multiply. */
+static int64_t choose_parts(const nnf_conv *d, int64_t tiles) {
+    int64_t parts = MAX(1, MIN(MIN(MAX_PARTS, d->n), ceil_div(MAX_PARTS, tiles)));
+    while (parts > 1 && parts * KC > d->n * d->oh * d->ow)
+        parts /= 2;
+    return parts;
+}
+
+/* For more threads than tasks, tasks of fewer channels, though each turns dy again. */
+static void share_channels(weight_gradient *g, int64_t threads) {
+    const int64_t others = g->parts * g->row_tasks * g->d->groups;
+    while (others * g->channel_tasks < threads && g->block_channels > 1 &&
+           g->block_channels * g->from.taps > NR) {
+        g->block_channels = ceil_div(g->block_channels, 2);
+        g->channel_tasks = ceil_div(g->channels, g->block_channels);
+    }
+}
+
 int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias) {
     const int64_t taps = d->kh * d->kw, channels = d->c / d->groups;
@@ -195,8 +214,9 @@ int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real 
     g.block_channels = MAX(1, MIN(g.channels, ENTRIES / taps));
     g.row_tasks = ceil_div(g.rows, NC);
     g.channel_tasks = ceil_div(g.channels, g.block_channels);
+    g.parts = choose_parts(d, g.row_tasks * g.channel_tasks * d->groups);
+    share_channels(&g, nnf_get_threads());
     const int64_t tiles = g.row_tasks * g.channel_tasks * d->groups;
-    g.parts = MAX(1, MIN(MIN(MAX_PARTS, d->n), ceil_div(MAX_PARTS, tiles)));
     const int64_t size = d->groups * g.rows * g.entries;
     g.part_size = size + LINE;
     g.sums = alloc_reals(g.parts * g.part_size);
