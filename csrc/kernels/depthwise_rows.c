@@ -346,8 +346,6 @@ int FN(depthwise_rows_backward_weight)(const nnf_conv *d, const real *dy, const 
     const int64_t in = d->h * d->w, out = d->oh * d->ow;
     PARALLEL_FOR(c, d->c, work_of(d), {
         weight_sums s = {0};
-        NNF_EACH (t, 9)
-            s.sum[t] = vzero();
         for (int64_t n = 0; n < d->n; n++) {
             const int64_t p = n * d->c + c;
             add_plane(d, dy + p * out, d->c * out, x + p * in, d->c * in, &s);

@@ -18,7 +18,7 @@ static int64_t rows_together(const nnf_pool *p) { return p->w == VL ? 2 : 2 * p-
 
 /* `room` to the end of a plane where a row has a vector of windows or more: they stay in the row.
  */
-enum { NO_END = 1 << 30 };
+static const int64_t NO_END = INT64_MAX / 2;
 
 VINLINE void store_within(real *to, vec v, int64_t room) {
     if (room > 0)
