@@ -61,6 +61,12 @@
 #endif
 VINLINE vec vzip_low(vec a, vec b) { return NNF_LANES(a, b, NNF_LOW); }
 VINLINE vec vzip_high(vec a, vec b) { return NNF_LANES(a, b, NNF_HIGH); }
+/* Interleaves a and b into 2 VL reals, or as many as there is room for, one at least. */
+VINLINE void vstore_zipped(real *p, vec a, vec b, int64_t room) {
+    vstore_upto(p, vzip_low(a, b), room);
+    if (room > VL)
+        vstore_upto(p + VL, vzip_high(a, b), room - VL);
+}
 VINLINE vec vnext(vec a, vec b) { return NNF_LANES(a, b, NNF_NEXT); }
 VINLINE vec vprevious(vec a, vec b) { return NNF_LANES(a, b, NNF_PREVIOUS); }
 VINLINE vec veven_mixed(vec a, vec b) { return NNF_LANES(a, b, NNF_EVEN); }

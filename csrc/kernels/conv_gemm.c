@@ -69,17 +69,15 @@ static void choose_blocks(gathered_product *g) {
 VINLINE void interleave(int odd, int64_t count, const real *from, int64_t width, real *row) {
     for (int64_t i = 0; i < count; i += VL) {
         const int64_t left = MIN(2 * (count - i), width - 2 * i);
-        real *const low = row + 2 * i, *const high = low + VL;
+        real *const low = row + 2 * i;
         vec even = vload_upto(from + i, count - i), other = vzero();
         if (odd) {
             const vec a = vload_upto(low, left);
-            const vec b = vload_within(high, left - VL);
+            const vec b = vload_within(low + VL, left - VL);
             other = even;
             even = vunmix(veven_mixed(a, b));
         }
-        vstore_upto(low, vzip_low(even, other), left);
-        if (left > VL)
-            vstore_upto(high, vzip_high(even, other), left - VL);
+        vstore_zipped(low, even, other, left);
     }
 }
 

@@ -125,9 +125,7 @@ static void gradient_row_by_twos(const nnf_conv *d, const depthwise_classes *by,
         const vec a = sum_vector(&even, row + d->pad_w / 2 + i);
         const vec b = sum_vector(&odd, row + (d->pad_w + 1) / 2 + i);
         real *const at = to + 2 * i;
-        vstore_upto(at, vzip_low(a, b), end - at);
-        if (end - at > VL)
-            vstore_upto(at + VL, vzip_high(a, b), end - at - VL);
+        vstore_zipped(at, a, b, end - at);
     }
 }
 

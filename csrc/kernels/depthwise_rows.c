@@ -120,9 +120,7 @@ VINLINE void convolve_pairs(columns at, const nnf_conv *d, const real *x, int64_
 /* A row of dx, interleaved from its even and odd columns. */
 VINLINE void store_pairs(columns at, vec even, vec odd, real *to, const real *end) {
     const int64_t room = at.last ? end - to : 2 * VL;
-    vstore_upto(to, vzip_low(even, odd), room);
-    if (room > VL && 2 * at.left > VL)
-        vstore_upto(to + VL, vzip_high(even, odd), room - VL);
+    vstore_zipped(to, even, odd, 2 * at.left > VL ? room : MIN(room, VL));
 }
 
 /* One block of a plane dx (h, w) from dy (oh, ow) at stride 2. */

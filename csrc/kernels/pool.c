@@ -250,9 +250,9 @@ VINLINE vec sum_vector(bool within, const real *x, int64_t width, ivec column, i
 }
 
 VINLINE void avg_plane(const nnf_pool *p, const plan *g, int64_t count, const real *x, real *y,
-                       int64_t kh, int64_t kw, int64_t stride) {
+                       int64_t stride) {
     const ivec columns = lane_columns(stride);
-    const int64_t outputs = p->ow;
+    const int64_t outputs = p->ow, kw = p->kw;
     for (int64_t oh = 0; oh < p->oh; oh++) {
         const span s = get_span(p, g, oh);
         const int64_t rows = s.bottom - s.top;
@@ -268,11 +268,8 @@ VINLINE void avg_plane(const nnf_pool *p, const plan *g, int64_t count, const re
             }
             const ivec column = columns + viset1((ireal)(at * stride - p->pad_w));
             const real *from = row + at * stride;
-            vec sum;
-            if (within && rows == kh) /* constant bounds, for a constant kh */
-                sum = sum_vector(true, from, p->w, column, kh, kw, stride);
-            else
-                sum = sum_vector(within, from, p->w, column, rows, kw, stride);
+            const vec sum = within ? sum_vector(true, from, p->w, column, rows, kw, stride)
+                                   : sum_vector(false, from, p->w, column, rows, kw, stride);
             vstore(y + oh * outputs + at, sum / divisor);
             ow = at + VL;
         }
@@ -284,11 +281,11 @@ static void avg_pool_plane(const nnf_pool *p, const plan *g, int64_t count, cons
     if (are_quads(p))
         FN(mean_quads)(p, x, y);
     else if (p->stride_w == 1)
-        avg_plane(p, g, count, x, y, p->kh, p->kw, 1);
+        avg_plane(p, g, count, x, y, 1);
     else if (p->stride_w == 2)
-        avg_plane(p, g, count, x, y, p->kh, p->kw, 2);
+        avg_plane(p, g, count, x, y, 2);
     else
-        avg_plane(p, g, count, x, y, p->kh, p->kw, p->stride_w);
+        avg_plane(p, g, count, x, y, p->stride_w);
 }
 
 int FN(avg_pool2d)(const nnf_pool *p, int count_include_pad, const real *x, real *y) {

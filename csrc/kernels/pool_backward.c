@@ -93,9 +93,7 @@ VINLINE void gather_plane(const nnf_pool *p, const frame *f, int64_t kw, int64_t
             } else if (stride == 2) {
                 const vec first = gather_taps(p, f, i, odd, at, kw, 2, maxima);
                 const vec second = gather_taps(p, f, i, 1 - odd, at + odd, kw, 2, maxima);
-                vstore_upto(to, vzip_low(first, second), room);
-                if (room > VL)
-                    vstore_upto(to + VL, vzip_high(first, second), room - VL);
+                vstore_zipped(to, first, second, room);
             } else {
                 for (int64_t k = 0; k < MIN(stride, p->w - iw); k++) {
                     const int64_t v = p->pad_w % stride + k;

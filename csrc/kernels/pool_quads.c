@@ -20,11 +20,6 @@ static int64_t rows_together(const nnf_pool *p) { return p->w == VL ? 2 : 2 * p-
  */
 static const int64_t NO_END = INT64_MAX / 2;
 
-VINLINE void store_within(real *to, vec v, int64_t room) {
-    if (room > 0)
-        vstore_upto(to, v, room);
-}
-
 VINLINE quads take_apart(vec top_low, vec top_high, vec bottom_low, vec bottom_high) {
     return (quads){{veven_mixed(top_low, top_high), vodd_mixed(top_low, top_high),
                     veven_mixed(bottom_low, bottom_high), vodd_mixed(bottom_low, bottom_high)}};
@@ -132,13 +127,10 @@ VINLINE void store_rows(int64_t rows, const quads *q, real *x) {
 
 /* The other way round of load_row, `windows` of the VL being of this row. */
 VINLINE void store_row(const quads *q, real *x, int64_t width, int64_t windows, int64_t room) {
-    const bool both = 2 * windows > VL;
-    NNF_EACH (i, 2) {
-        const vec left = q->pixel[2 * i], right = q->pixel[2 * i + 1];
-        vstore_upto(x + i * width, vzip_low(left, right), room - i * width);
-        if (both)
-            store_within(x + i * width + VL, vzip_high(left, right), room - i * width - VL);
-    }
+    const int64_t most = 2 * windows > VL ? 2 * VL : VL;
+    NNF_EACH (i, 2)
+        vstore_zipped(x + i * width, q->pixel[2 * i], q->pixel[2 * i + 1],
+                      MIN(most, room - i * width));
 }
 
 /* A row of fewer than VL windows, `left` of them to the end of the plane, as are `room` pixels. */
