@@ -20,8 +20,9 @@ enum { BLOCKS = 4, ROWS = 48 * MC, COLS = 16 * NC };
  * rows repay the packing of b only if it is far. Tasks pack columns of their own where a block of
  * a, which each of them reads, stays in the cache. */
 enum {
-    LARGE_A = (PACKED_PAYS ? 1 << 18 : 1 << 20) / sizeof(real),
-    LARGE_B = (PACKED_PAYS ? 1 << 18 : 1 << 19) / sizeof(real),
+    PACK_MORE = PACKED_PAYS && VBYTES == 32,
+    LARGE_A = (PACK_MORE ? 1 << 18 : 1 << 20) / sizeof(real),
+    LARGE_B = (PACK_MORE ? 1 << 18 : 1 << 19) / sizeof(real),
     CACHED_A = (1 << 19) / sizeof(real),
     FAR = (1 << 21) / sizeof(real) /* in no core's own cache */
 };
@@ -240,7 +241,7 @@ static int run_by_parts(const product *g, bool *summed) {
     const bool transposed_a = g->a_depth != 1;
     const bool pack_a = (g->m * g->k > (transposed_a ? LARGE_A / 2 : LARGE_A) &&
                          g->n > (transposed_a ? 4 * NR : 8 * NR)) ||
-                        (PACKED_PAYS && transposed_a && g->n > 32 * NR);
+                        (PACK_MORE && transposed_a && g->n > 32 * NR);
     const bool large_a = g->m * g->k > LARGE_A, transposed_b = g->b_col != 1;
     const bool few_rows = g->m <= FEW_ROWS, many_columns = g->n > 7 * NR;
     const bool large_b =

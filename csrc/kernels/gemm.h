@@ -25,7 +25,7 @@ enum {
     NC = (VBYTES == 64 ? 2048 : 1024) / sizeof(real), /* columns of a block */
     /* Packed operands are multiplied faster than others; floats alone, for the size of the wheel.
      */
-    PACKED_PAYS = VBYTES == 32 && NNF_DTYPE_BITS == 32
+    PACKED_PAYS = VBYTES >= 32 && NNF_DTYPE_BITS == 32
 };
 
 /* Element (i, p) is a[i / MR * tile + i % MR * row + p * depth], p < k; row or depth is 1. */

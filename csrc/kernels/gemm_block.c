@@ -129,7 +129,7 @@ static void edge_tile(int64_t rows, int64_t vectors, const gemm_left *a, int64_t
 }
 
 /* Fetches what will be added to, or written: the lines of both ends, as vectors of c start
- * anywhere. With 512 bits a tile lasts too long for it to matter. */
+ * anywhere. */
 VINLINE void fetch_tile(const gemm_column *out, int64_t row, int64_t ldc) {
     NNF_EACH (i, MR)
         if (PACKED_PAYS) {
@@ -151,14 +151,30 @@ static bool is_packed(const gemm_left *a, const gemm_right *b) {
     return PACKED_PAYS && a->row == 1 && a->depth == MR && b->depth == VL;
 }
 
+/* Lines, `step` reals apart, that a tile fetches in passing. */
+typedef struct {
+    const real *from;
+    int64_t step;
+} passing;
+
+/* Tile `index` of `tiles` fetches its share of the next vectors of b, `count` from q on. */
+VINLINE passing pass(const gemm_right *b, int64_t k, int64_t q, int64_t count, int64_t index,
+                     int64_t tiles) {
+    if (!b->far || count <= 0)
+        return (passing){b->b, 0};
+    const int64_t each = ceil_div(tiles, count), share = ceil_div(k * VL, each);
+    return (passing){b->b + (q + index / each) * b->vector + index % each * share,
+                     ceil_div(TURN * VL, each)};
+}
+
 static void whole_packed_tile(int64_t k, const real *a, const real *b, int64_t b_vector,
-                              const gemm_finish *f, int64_t row, const gemm_column *out,
-                              int64_t ldc) {
+                              passing next, const gemm_finish *f, int64_t row,
+                              const gemm_column *out, int64_t ldc) {
     tile t;
     if (!f->stream)
         fetch_tile(out, row, ldc);
     clear(MR, NV, &t);
-    accumulate_turns(MR, k, a, 1, MR, b, VL, b_vector, &t);
+    accumulate_turns(MR, k, a, 1, MR, b, VL, b_vector, next.from, next.step, &t);
     finish_tile(&t, f, row, out, ldc);
 }
 
@@ -210,18 +226,15 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
             for (int64_t v = 0; v < n; v++)
                 whole &= out[q + v].width == VL;
             const real *const columns = b->b + q * b->vector;
-            if (b->far && packed)
-                ahead = start_fetching((gemm_next){.from = columns + n * b->vector,
-                                                   .row = b->vector,
-                                                   .rows = MIN(NV, vectors - q - n),
-                                                   .width = a->k * VL},
-                                       (end - block) / height);
             for (int64_t i = block; i < end; i += height) {
                 const int64_t offset = i / MR * a->tile + i % MR * a->row;
                 const int64_t rows = MIN(height, end - i);
                 fetch(&ahead);
                 if (whole && rows == MR && packed) {
-                    whole_packed_tile(a->k, a->a + offset, columns, b->vector, f, i, out + q, ldc);
+                    const passing next = pass(b, a->k, q + n, MIN(NV, vectors - q - n),
+                                              (i - block) / MR, (end - block) / MR);
+                    whole_packed_tile(a->k, a->a + offset, columns, b->vector, next, f, i, out + q,
+                                      ldc);
                 } else if (whole && rows == MR) {
                     whole_tile(a, offset, columns, b, f, i, out + q, ldc);
                 } else if (n > NV && rows < MR) { /* there is no such tile of fewer rows */

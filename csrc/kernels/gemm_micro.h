@@ -72,34 +72,40 @@ VINLINE void accumulate(int rows, int vectors, int64_t k, const real *restrict a
 
 /* The same for NV vectors and constant strides, but for b_vector: several depths to a turn of the
  * loop, whose own instructions count where another thread has the same core: up to a sixth of the
- * time. 512 bits keep the multipliers busy for longer. */
-enum { TURN = PACKED_PAYS ? 4 : 1 };
+ * time. With each turn a line is fetched into the L2 cache, `step` reals after the last one, from
+ * `next` on if that is not NULL. */
+enum { TURN = VBYTES >= 32 ? 4 : 1 };
 VINLINE void accumulate_turns(int rows, int64_t k, const real *restrict a, int64_t a_row,
                               int64_t a_depth, const real *restrict b, int64_t b_depth,
-                              int64_t b_vector, tile *t) {
-    for (; TURN > 1 && k >= TURN; k -= TURN, a += TURN * a_depth, b += TURN * b_depth)
+                              int64_t b_vector, const real *next, int64_t step, tile *t) {
+    for (; TURN > 1 && k >= TURN; k -= TURN, a += TURN * a_depth, b += TURN * b_depth) {
+        if (next) {
+            __builtin_prefetch(next, 0, 2);
+            next += step;
+        }
         NNF_EACH (p, TURN) {
             add_depth(rows, NV, a + p * a_depth, a_row, b + p * b_depth, b_vector, t);
             __asm__ volatile("" ::: "memory"); /* loads of several depths are too many registers */
         }
+    }
     for (; k > 0; k--, a += a_depth, b += b_depth)
         add_depth(rows, NV, a, a_row, b, b_vector, t);
 }
 
 /* The same for rows of a that lie apart, each in one piece. In assembly for its addresses as well:
- * two pointers reach six rows, of which GCC keeps six: a tenth of the time. */
-#if defined(__FMA__) && !defined(__AVX512F__) && NNF_DTYPE_BITS == 32
+ * a pointer reaches three rows, of which GCC keeps one each: a tenth of the time. */
+#if defined(__FMA__) && NNF_DTYPE_BITS == 32
 #define NNF_ADD_ROW(element, base, pitch, row, sum)                                                \
     do {                                                                                           \
         vec all_;                                                                                  \
         __asm__ volatile("vbroadcastss " element ", %2\n\t"                                        \
                          "vfmadd231ps %5, %2, %0\n\t"                                              \
                          "vfmadd231ps %6, %2, %1"                                                  \
-                         : "+x"((sum)[0]), "+x"((sum)[1]), "=&x"(all_)                             \
-                         : "r"(base), "r"(pitch), "x"((row)[0]), "x"((row)[1])                     \
+                         : "+v"((sum)[0]), "+v"((sum)[1]), "=&v"(all_)                             \
+                         : "r"(base), "r"(pitch), "v"((row)[0]), "v"((row)[1])                     \
                          : "memory");                                                              \
     } while (0)
-#define NNF_ADD_DEPTH(byte, top, middle, pitch, b, b_vector, t)                                    \
+#define NNF_ADD_DEPTH(byte, top, middle, bottom, pitch, b, b_vector, t)                            \
     do {                                                                                           \
         const vec row_[NV] = {vload(b), vload((b) + (b_vector))};                                  \
         NNF_ADD_ROW(byte "(%3)", top, pitch, row_, (t)->sum[0]);                                   \
@@ -108,20 +114,24 @@ VINLINE void accumulate_turns(int rows, int64_t k, const real *restrict a, int64
         NNF_ADD_ROW(byte "(%3)", middle, pitch, row_, (t)->sum[3]);                                \
         NNF_ADD_ROW(byte "(%3,%4)", middle, pitch, row_, (t)->sum[4]);                             \
         NNF_ADD_ROW(byte "(%3,%4,2)", middle, pitch, row_, (t)->sum[5]);                           \
+        if (MR > 6) {                                                                              \
+            NNF_ADD_ROW(byte "(%3)", bottom, pitch, row_, (t)->sum[MR - 2]);                       \
+            NNF_ADD_ROW(byte "(%3,%4)", bottom, pitch, row_, (t)->sum[MR - 1]);                    \
+        }                                                                                          \
     } while (0)
 VINLINE void accumulate_rows(int64_t k, const real *restrict a, int64_t a_row,
                              const real *restrict b, int64_t b_depth, int64_t b_vector, tile *t) {
-    const real *middle = a + MR / 2 * a_row;
+    const real *middle = a + 3 * a_row, *bottom = a + 6 * a_row;
     const int64_t pitch = a_row * (int64_t)sizeof(real);
     tile sums = *t; /* registers, whatever t is */
-    for (; k >= 4; k -= 4, a += 4, middle += 4, b += 4 * b_depth) {
-        NNF_ADD_DEPTH("0", a, middle, pitch, b, b_vector, &sums);
-        NNF_ADD_DEPTH("4", a, middle, pitch, b + b_depth, b_vector, &sums);
-        NNF_ADD_DEPTH("8", a, middle, pitch, b + 2 * b_depth, b_vector, &sums);
-        NNF_ADD_DEPTH("12", a, middle, pitch, b + 3 * b_depth, b_vector, &sums);
+    for (; k >= 4; k -= 4, a += 4, middle += 4, bottom += 4, b += 4 * b_depth) {
+        NNF_ADD_DEPTH("0", a, middle, bottom, pitch, b, b_vector, &sums);
+        NNF_ADD_DEPTH("4", a, middle, bottom, pitch, b + b_depth, b_vector, &sums);
+        NNF_ADD_DEPTH("8", a, middle, bottom, pitch, b + 2 * b_depth, b_vector, &sums);
+        NNF_ADD_DEPTH("12", a, middle, bottom, pitch, b + 3 * b_depth, b_vector, &sums);
     }
-    for (; k > 0; k--, a++, middle++, b += b_depth)
-        NNF_ADD_DEPTH("0", a, middle, pitch, b, b_vector, &sums);
+    for (; k > 0; k--, a++, middle++, bottom++, b += b_depth)
+        NNF_ADD_DEPTH("0", a, middle, bottom, pitch, b, b_vector, &sums);
     *t = sums;
 }
 #undef NNF_ADD_DEPTH

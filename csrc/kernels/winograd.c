@@ -42,7 +42,7 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, int64_t channels, cons
         for (int64_t c = 0; c < channels; c += VL)
             if (vectors == NV && channels - c >= VL)
                 accumulate_turns(MR, VL, images + c / VL * images_group + t * VL, VL, 1,
-                                 weights + c * NR, NR, VL, &sums);
+                                 weights + c * NR, NR, VL, NULL, 0, &sums);
             else
                 accumulate(MR, vectors, MIN(VL, channels - c),
                            images + c / VL * images_group + t * VL, VL, 1, 0,

@@ -45,7 +45,7 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, const real *x, const r
         tile t;
         clear(STEP, vectors, &t);
         if (vectors == NV)
-            accumulate_turns(STEP, tiles, x + i, 1, VL, dy, VL, dy_group, &t);
+            accumulate_turns(STEP, tiles, x + i, 1, VL, dy, VL, dy_group, NULL, 0, &t);
         else
             accumulate(STEP, vectors, tiles, x + i, 1, VL, 0, dy, VL, dy_group, &t);
         for (int k = 0; k < STEP; k++)
