@@ -240,7 +240,7 @@ static int run_by_depth(const product *g) {
 static int run_by_parts(const product *g, bool *summed) {
     const bool transposed_a = g->a_depth != 1;
     const bool pack_a = (g->m * g->k > (transposed_a ? LARGE_A / 2 : LARGE_A) &&
-                         g->n > (transposed_a ? 4 * NR : 8 * NR)) ||
+                         g->n > (transposed_a ? 2 * NR : 8 * NR)) ||
                         (PACK_MORE && transposed_a && g->n > 32 * NR);
     const bool large_a = g->m * g->k > LARGE_A, transposed_b = g->b_col != 1;
     const bool few_rows = g->m <= FEW_ROWS, many_columns = g->n > 7 * NR;
