@@ -23,9 +23,7 @@ enum {
     KC = 256, /* depth of a block, more or less: the vectors of a tile stay in the L1 cache */
     MC = 96,  /* rows of a block: with the block of columns they stay in the L2 cache */
     NC = (VBYTES == 64 ? 2048 : 1024) / sizeof(real), /* columns of a block */
-    /* Packed operands are multiplied faster than others; floats alone, for the size of the wheel.
-     */
-    PACKED_PAYS = VBYTES >= 32 && NNF_DTYPE_BITS == 32
+    PACKED_PAYS = VBYTES >= 32 /* tiles of packed operands have code of their own */
 };
 
 /* Element (i, p) is a[i / MR * tile + i % MR * row + p * depth], p < k; row or depth is 1. */
@@ -35,8 +33,8 @@ typedef struct {
     int64_t tile, row, depth;
 } gemm_left;
 
-/* Rows of `width` reals, `row` apart, that come next: some lines of them are fetched into the L2
- * cache with every tile. */
+/* Rows of `width` reals, `row` apart, that come next: tiles fetch them into the L2 cache in
+ * passing. */
 typedef struct {
     const real *from;
     int64_t row, rows, width;

@@ -7,15 +7,22 @@
 #include "elementwise.h"
 #include "gemm_micro.h"
 
+/* Lines, `step` reals apart, of which a tile fetches one with each turn. */
+typedef struct {
+    const real *from;
+    int64_t step;
+} lines;
+
 /* A tile of `rows` x `vectors`, from element `offset` of a and from b on. */
 VINLINE void sum_tile(int rows, int vectors, const gemm_left *a, int64_t offset, const real *b,
-                      const gemm_right *right, tile *t) {
+                      const gemm_right *right, lines next, tile *t) {
     clear(rows, vectors, t);
     if (a->row == 1) /* a line ahead is fetched: depths lie pages apart */
         accumulate(rows, vectors, a->k, a->a + offset, 1, a->depth, LINE, b, right->depth,
                    right->vector, t);
     else if (rows == MR && vectors == NV)
-        accumulate_rows(a->k, a->a + offset, a->row, b, right->depth, right->vector, t);
+        accumulate_rows(a->k, a->a + offset, a->row, b, right->depth, right->vector, next.from,
+                        next.step, t);
     else
         accumulate(rows, vectors, a->k, a->a + offset, a->row, 1, 0, b, right->depth, right->vector,
                    t);
@@ -106,15 +113,16 @@ VINLINE void finish_tile(const tile *t, const gemm_finish *f, int64_t row, const
 static void edge_tile(int64_t rows, int64_t vectors, const gemm_left *a, int64_t offset,
                       const real *b, const gemm_right *right, const gemm_finish *f, int64_t row,
                       const gemm_column *out, int64_t ldc) {
+    const lines none = {b, 0};
     tile t;
     if (vectors == NV)
-        NNF_ROWS(rows, sum_tile(ROWS, NV, a, offset, b, right, &t))
+        NNF_ROWS(rows, sum_tile(ROWS, NV, a, offset, b, right, none, &t))
     else if (vectors == NV_LAST)
-        sum_tile(MR, NV_LAST, a, offset, b, right, &t);
+        sum_tile(MR, NV_LAST, a, offset, b, right, none, &t);
     else if (is_half(out))
         NNF_ROWS(rows, sum_half_tile(ROWS, a, offset, b, right, &t))
     else
-        NNF_ROWS(rows, sum_tile(ROWS, 1, a, offset, b, right, &t))
+        NNF_ROWS(rows, sum_tile(ROWS, 1, a, offset, b, right, none, &t))
     if (vectors > NV && out[vectors - 1].width == VL) {
         finish_copy(NV_LAST, &t, f, row, out, ldc);
         return;
@@ -139,11 +147,12 @@ VINLINE void fetch_tile(const gemm_column *out, int64_t row, int64_t ldc) {
 }
 
 static void whole_tile(const gemm_left *a, int64_t offset, const real *b, const gemm_right *right,
-                       const gemm_finish *f, int64_t row, const gemm_column *out, int64_t ldc) {
+                       lines next, const gemm_finish *f, int64_t row, const gemm_column *out,
+                       int64_t ldc) {
     tile t;
     if (!f->stream)
         fetch_tile(out, row, ldc);
-    sum_tile(MR, NV, a, offset, b, right, &t);
+    sum_tile(MR, NV, a, offset, b, right, next, &t);
     finish_tile(&t, f, row, out, ldc);
 }
 
@@ -151,25 +160,9 @@ static bool is_packed(const gemm_left *a, const gemm_right *b) {
     return PACKED_PAYS && a->row == 1 && a->depth == MR && b->depth == VL;
 }
 
-/* Lines, `step` reals apart, that a tile fetches in passing. */
-typedef struct {
-    const real *from;
-    int64_t step;
-} passing;
-
-/* Tile `index` of `tiles` fetches its share of the next vectors of b, `count` from q on. */
-VINLINE passing pass(const gemm_right *b, int64_t k, int64_t q, int64_t count, int64_t index,
-                     int64_t tiles) {
-    if (!b->far || count <= 0)
-        return (passing){b->b, 0};
-    const int64_t each = ceil_div(tiles, count), share = ceil_div(k * VL, each);
-    return (passing){b->b + (q + index / each) * b->vector + index % each * share,
-                     ceil_div(TURN * VL, each)};
-}
-
-static void whole_packed_tile(int64_t k, const real *a, const real *b, int64_t b_vector,
-                              passing next, const gemm_finish *f, int64_t row,
-                              const gemm_column *out, int64_t ldc) {
+static void whole_packed_tile(int64_t k, const real *a, const real *b, int64_t b_vector, lines next,
+                              const gemm_finish *f, int64_t row, const gemm_column *out,
+                              int64_t ldc) {
     tile t;
     if (!f->stream)
         fetch_tile(out, row, ldc);
@@ -186,36 +179,53 @@ static int64_t tile_rows(int64_t m, const gemm_left *a) {
     return packed || tiles > 4 || rest == 0 || rest >= MR / 2 ? MR : ceil_div(m, tiles);
 }
 
-/* What is being fetched: the lines of each row of `next`, and where in its first row to go on. */
+/* What tiles fetch in passing: `runs` runs of lines, each of them by `each` tiles. */
 typedef struct {
-    gemm_next next;
-    int64_t at, share; /* lines with each tile */
+    lines next;              /* the next tile's */
+    int64_t each, done;      /* tiles of a run, of which so many have been */
+    int64_t tile, run, runs; /* from one tile's lines, and runs, to the next ones; runs left */
 } fetching;
 
-static fetching start_fetching(gemm_next next, int64_t tiles) {
-    const int64_t lines = next.rows * ceil_div(next.width, LINE);
-    return (fetching){next, 0, ceil_div(lines, MAX(1, tiles))};
+/* `count` vectors of b from `from` on, by `tiles` tiles. */
+static fetching fetch_vectors(const gemm_right *b, const real *from, int64_t k, int64_t count,
+                              int64_t tiles) {
+    const int64_t each = MAX(1, tiles / MAX(1, count));
+    return (fetching){.next = {from, ceil_div(TURN * VL, each)},
+                      .each = each,
+                      .tile = ceil_div(k * VL, each),
+                      .run = b->vector,
+                      .runs = count};
 }
 
-/* Fetches the next share. */
-VINLINE void fetch(fetching *f) {
-    for (int64_t left = f->share; left > 0 && f->next.rows > 0;) {
-        const int64_t end = MIN(f->next.width, f->at + left * LINE);
-        for (; f->at < end; f->at += LINE, left--)
-            __builtin_prefetch(f->next.from + f->at, 0, 2);
-        if (f->at >= f->next.width) {
-            f->at = 0;
-            f->next.from += f->next.row;
-            f->next.rows--;
-        }
+/* Rows of a, line after line of all of them. */
+static fetching fetch_rows(gemm_next next, int64_t k) {
+    const int64_t each = MAX(1, ceil_div(next.rows, MAX(1, k / TURN)));
+    return (fetching){.next = {next.from, next.row},
+                      .each = each,
+                      .tile = ceil_div(next.rows, each) * next.row,
+                      .run = LINE,
+                      .runs = ceil_div(next.width, LINE)};
+}
+
+/* The lines of one more tile; the same one again and again if none are left. */
+VINLINE lines fetch(fetching *f) {
+    if (f->runs <= 0)
+        return (lines){f->next.from, 0};
+    const lines now = f->next;
+    f->next.from += f->tile;
+    if (++f->done == f->each) {
+        f->next.from += f->run - f->each * f->tile;
+        f->done = 0;
+        f->runs--;
     }
+    return now;
 }
 
 void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t vectors,
                     const gemm_column *out, int64_t ldc, const gemm_finish *f) {
     const int64_t height = tile_rows(m, a);
     const bool packed = is_packed(a, b);
-    fetching ahead = start_fetching(b->next, m / height * ceil_div(vectors, NV));
+    fetching ahead = fetch_rows(b->next, a->k);
     for (int64_t block = 0; block < m; block += MC) {
         const int64_t end = MIN(m, block + MC);
         for (int64_t q = 0, n; q < vectors; q += n) {
@@ -226,17 +236,17 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
             for (int64_t v = 0; v < n; v++)
                 whole &= out[q + v].width == VL;
             const real *const columns = b->b + q * b->vector;
+            if (b->far)
+                ahead = fetch_vectors(b, columns + n * b->vector, a->k, MIN(NV, vectors - q - n),
+                                      ceil_div(end - block, height));
             for (int64_t i = block; i < end; i += height) {
                 const int64_t offset = i / MR * a->tile + i % MR * a->row;
                 const int64_t rows = MIN(height, end - i);
-                fetch(&ahead);
                 if (whole && rows == MR && packed) {
-                    const passing next = pass(b, a->k, q + n, MIN(NV, vectors - q - n),
-                                              (i - block) / MR, (end - block) / MR);
-                    whole_packed_tile(a->k, a->a + offset, columns, b->vector, next, f, i, out + q,
-                                      ldc);
+                    whole_packed_tile(a->k, a->a + offset, columns, b->vector, fetch(&ahead), f, i,
+                                      out + q, ldc);
                 } else if (whole && rows == MR) {
-                    whole_tile(a, offset, columns, b, f, i, out + q, ldc);
+                    whole_tile(a, offset, columns, b, fetch(&ahead), f, i, out + q, ldc);
                 } else if (n > NV && rows < MR) { /* there is no such tile of fewer rows */
                     edge_tile(rows, NV, a, offset, columns, b, f, i, out + q, ldc);
                     edge_tile(rows, n - NV, a, offset, columns + NV * b->vector, b, f, i,

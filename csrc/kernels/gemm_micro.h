@@ -22,15 +22,24 @@ VINLINE void clear(int rows, int vectors, tile *t) {
             t->sum[i][v] = vzero();
 }
 
+/* How instructions call a real, and its bytes. */
+#if NNF_DTYPE_BITS == 32
+#define NNF_TYPE "s"
+#define NNF_SIZE "4"
+#else
+#define NNF_TYPE "d"
+#define NNF_SIZE "8"
+#endif
+
 /* sum[v] += element * row[v]. In assembly with 16 registers, where GCC broadcasts several elements
  * ahead and overwrites factors: a fifth more instructions, which copy registers. */
 VINLINE void add_row(int vectors, const real *element, const vec *row, vec *sum) {
-#if defined(__FMA__) && !defined(__AVX512F__) && NNF_DTYPE_BITS == 32
+#if defined(__FMA__) && !defined(__AVX512F__)
     if (vectors == 2) {
         vec all;
-        __asm__("vbroadcastss %3, %2\n\t"
-                "vfmadd231ps %4, %2, %0\n\t"
-                "vfmadd231ps %5, %2, %1"
+        __asm__("vbroadcasts" NNF_TYPE " %3, %2\n\t"
+                "vfmadd231p" NNF_TYPE " %4, %2, %0\n\t"
+                "vfmadd231p" NNF_TYPE " %5, %2, %1"
                 : "+x"(sum[0]), "+x"(sum[1]), "=&x"(all)
                 : "m"(*element), "x"(row[0]), "x"(row[1]));
         return;
@@ -74,7 +83,7 @@ VINLINE void accumulate(int rows, int vectors, int64_t k, const real *restrict a
  * loop, whose own instructions count where another thread has the same core: up to a sixth of the
  * time. With each turn a line is fetched into the L2 cache, `step` reals after the last one, from
  * `next` on if that is not NULL. */
-enum { TURN = VBYTES >= 32 ? 4 : 1 };
+enum { TURN = PACKED_PAYS ? 4 : 1 };
 VINLINE void accumulate_turns(int rows, int64_t k, const real *restrict a, int64_t a_row,
                               int64_t a_depth, const real *restrict b, int64_t b_depth,
                               int64_t b_vector, const real *next, int64_t step, tile *t) {
@@ -94,41 +103,43 @@ VINLINE void accumulate_turns(int rows, int64_t k, const real *restrict a, int64
 
 /* The same for rows of a that lie apart, each in one piece. In assembly for its addresses as well:
  * a pointer reaches three rows, of which GCC keeps one each: a tenth of the time. */
-#if defined(__FMA__) && NNF_DTYPE_BITS == 32
+#if defined(__FMA__)
 #define NNF_ADD_ROW(element, base, pitch, row, sum)                                                \
     do {                                                                                           \
         vec all_;                                                                                  \
-        __asm__ volatile("vbroadcastss " element ", %2\n\t"                                        \
-                         "vfmadd231ps %5, %2, %0\n\t"                                              \
-                         "vfmadd231ps %6, %2, %1"                                                  \
+        __asm__ volatile("vbroadcasts" NNF_TYPE " " element ", %2\n\t"                             \
+                         "vfmadd231p" NNF_TYPE " %5, %2, %0\n\t"                                   \
+                         "vfmadd231p" NNF_TYPE " %6, %2, %1"                                       \
                          : "+v"((sum)[0]), "+v"((sum)[1]), "=&v"(all_)                             \
                          : "r"(base), "r"(pitch), "v"((row)[0]), "v"((row)[1])                     \
                          : "memory");                                                              \
     } while (0)
-#define NNF_ADD_DEPTH(byte, top, middle, bottom, pitch, b, b_vector, t)                            \
+#define NNF_ADD_DEPTH(depth, top, middle, bottom, pitch, b, b_vector, t)                           \
     do {                                                                                           \
         const vec row_[NV] = {vload(b), vload((b) + (b_vector))};                                  \
-        NNF_ADD_ROW(byte "(%3)", top, pitch, row_, (t)->sum[0]);                                   \
-        NNF_ADD_ROW(byte "(%3,%4)", top, pitch, row_, (t)->sum[1]);                                \
-        NNF_ADD_ROW(byte "(%3,%4,2)", top, pitch, row_, (t)->sum[2]);                              \
-        NNF_ADD_ROW(byte "(%3)", middle, pitch, row_, (t)->sum[3]);                                \
-        NNF_ADD_ROW(byte "(%3,%4)", middle, pitch, row_, (t)->sum[4]);                             \
-        NNF_ADD_ROW(byte "(%3,%4,2)", middle, pitch, row_, (t)->sum[5]);                           \
+        NNF_ADD_ROW(depth "*" NNF_SIZE "(%3)", top, pitch, row_, (t)->sum[0]);                     \
+        NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4)", top, pitch, row_, (t)->sum[1]);                  \
+        NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4,2)", top, pitch, row_, (t)->sum[2]);                \
+        NNF_ADD_ROW(depth "*" NNF_SIZE "(%3)", middle, pitch, row_, (t)->sum[3]);                  \
+        NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4)", middle, pitch, row_, (t)->sum[4]);               \
+        NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4,2)", middle, pitch, row_, (t)->sum[5]);             \
         if (MR > 6) {                                                                              \
-            NNF_ADD_ROW(byte "(%3)", bottom, pitch, row_, (t)->sum[MR - 2]);                       \
-            NNF_ADD_ROW(byte "(%3,%4)", bottom, pitch, row_, (t)->sum[MR - 1]);                    \
+            NNF_ADD_ROW(depth "*" NNF_SIZE "(%3)", bottom, pitch, row_, (t)->sum[MR - 2]);         \
+            NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4)", bottom, pitch, row_, (t)->sum[MR - 1]);      \
         }                                                                                          \
     } while (0)
 VINLINE void accumulate_rows(int64_t k, const real *restrict a, int64_t a_row,
-                             const real *restrict b, int64_t b_depth, int64_t b_vector, tile *t) {
+                             const real *restrict b, int64_t b_depth, int64_t b_vector,
+                             const real *next, int64_t step, tile *t) {
     const real *middle = a + 3 * a_row, *bottom = a + 6 * a_row;
     const int64_t pitch = a_row * (int64_t)sizeof(real);
     tile sums = *t; /* registers, whatever t is */
-    for (; k >= 4; k -= 4, a += 4, middle += 4, bottom += 4, b += 4 * b_depth) {
+    for (; k >= 4; k -= 4, a += 4, middle += 4, bottom += 4, b += 4 * b_depth, next += step) {
+        __builtin_prefetch(next, 0, 2);
         NNF_ADD_DEPTH("0", a, middle, bottom, pitch, b, b_vector, &sums);
-        NNF_ADD_DEPTH("4", a, middle, bottom, pitch, b + b_depth, b_vector, &sums);
-        NNF_ADD_DEPTH("8", a, middle, bottom, pitch, b + 2 * b_depth, b_vector, &sums);
-        NNF_ADD_DEPTH("12", a, middle, bottom, pitch, b + 3 * b_depth, b_vector, &sums);
+        NNF_ADD_DEPTH("1", a, middle, bottom, pitch, b + b_depth, b_vector, &sums);
+        NNF_ADD_DEPTH("2", a, middle, bottom, pitch, b + 2 * b_depth, b_vector, &sums);
+        NNF_ADD_DEPTH("3", a, middle, bottom, pitch, b + 3 * b_depth, b_vector, &sums);
     }
     for (; k > 0; k--, a++, middle++, bottom++, b += b_depth)
         NNF_ADD_DEPTH("0", a, middle, bottom, pitch, b, b_vector, &sums);
@@ -138,7 +149,10 @@ VINLINE void accumulate_rows(int64_t k, const real *restrict a, int64_t a_row,
 #undef NNF_ADD_ROW
 #else
 VINLINE void accumulate_rows(int64_t k, const real *restrict a, int64_t a_row,
-                             const real *restrict b, int64_t b_depth, int64_t b_vector, tile *t) {
+                             const real *restrict b, int64_t b_depth, int64_t b_vector,
+                             const real *next, int64_t step, tile *t) {
+    (void)next;
+    (void)step;
     accumulate(MR, NV, k, a, a_row, 1, 0, b, b_depth, b_vector, t);
 }
 #endif
