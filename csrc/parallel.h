@@ -29,29 +29,14 @@ int nnf_team(int64_t items, double work);
 typedef struct {
     _Alignas(64) atomic_int_fast64_t taken;
     int64_t begin, end;
+    struct nnf_workers *workers;
 } nnf_share;
 enum { NNF_SHARES = 64 };
 
-static inline void nnf_split(nnf_share *shares, int count, int64_t items) {
-    for (int i = 0; i < count; i++) {
-        atomic_init(&shares[i].taken, 0);
-        shares[i].begin = items / count * i + (i < items % count ? i : items % count);
-        if (i > 0)
-            shares[i - 1].end = shares[i].begin;
-    }
-    shares[count - 1].end = items;
-}
-
+/* Splits `items` into as many shares as threads. */
+void nnf_split(nnf_share *shares, int count, int64_t items);
 /* The next item of share *at or, when that is empty, of the ones after it; -1 if all `left` are. */
-static inline int64_t nnf_next(nnf_share *shares, int count, int *at, int *left, int back) {
-    for (; *left > 0; (*left)--, *at = *at + 1 < count ? *at + 1 : 0) {
-        nnf_share *const s = shares + *at;
-        const int64_t taken = atomic_fetch_add_explicit(&s->taken, 1, memory_order_relaxed);
-        if (taken < s->end - s->begin)
-            return back ? s->end - 1 - taken : s->begin + taken;
-    }
-    return -1;
-}
+int64_t nnf_next(nnf_share *shares, int count, int *at, int *left, int back);
 
 #define NNF_PARALLEL(i, n, work, back, ...)                                                        \
     do {                                                                                           \

@@ -47,6 +47,36 @@ def test_threads_as_a_call_and_in_a_with_statement():
     assert runtime.get_threads() == before
 
 
+AFFINITY = """
+import os
+cpus = sorted(os.sched_getaffinity(0))[:{count}]
+os.sched_setaffinity(0, cpus)
+import numpy as np, nnfast as nn
+nn.runtime.threads(2)
+x = np.ones((512, 512), np.float32)
+others = set(os.listdir("/proc/self/task"))
+for _ in range(5):
+    nn.functional.gemm(x, x)
+workers = [int(id) for id in set(os.listdir("/proc/self/task")) - others]
+assert os.sched_getaffinity(0) == set(cpus)
+print(*(len(os.sched_getaffinity(id) & set(cpus)) for id in workers))
+"""
+
+
+@needs_core
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is told on which CPUs to run")
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("bound", [False, True], ids=["free", "bound by the user"])
+def test_threads_are_kept_off_the_callers_cpu(count, bound, tmp_path):
+    cpus = sorted(os.sched_getaffinity(0))[:count]
+    if len(cpus) < count:
+        pytest.skip("needs two CPUs")
+    places = ",".join(map(str, cpus))
+    binding = {"OMP_PROC_BIND": "close", "OMP_PLACES": f"{{{places}}}"} if bound else {}
+    left = python(AFFINITY.format(count=count), tmp_path, **binding)
+    assert left == str(count if bound else 1)
+
+
 @needs_core
 @pytest.mark.parametrize(("n", "error"), [(0, ValueError), (-1, ValueError), ("2", TypeError)])
 def test_bad_thread_counts(n, error):
