@@ -22,7 +22,7 @@ enum { BLOCKS = 4, ROWS = 48 * MC, COLS = 16 * NC };
 enum {
     PACK_MORE = VBYTES == 32 && NNF_DTYPE_BITS == 32,
     LARGE_A = (PACK_MORE ? 1 << 18 : 1 << 20) / sizeof(real),
-    LARGE_B = (PACK_MORE ? 1 << 18 : 1 << 17) / sizeof(real),
+    LARGE_B = (1 << 17) / sizeof(real),
     CACHED_A = (1 << 19) / sizeof(real),
     FAR = (1 << 21) / sizeof(real) /* in no core's own cache */
 };
