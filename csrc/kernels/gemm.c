@@ -20,7 +20,7 @@ enum { BLOCKS = 4, ROWS = 48 * MC, COLS = 16 * NC };
  * rows repay the packing of b only if it is far. Tasks pack columns of their own where a block of
  * a, which each of them reads, stays in the cache. */
 enum {
-    PACK_MORE = VBYTES == 32 && NNF_DTYPE_BITS == 32,
+    PACK_MORE = VBYTES == 32 && NNF_DTYPE_BITS == 32, /* rows: measured for floats with AVX2 */
     LARGE_A = (PACK_MORE ? 1 << 18 : 1 << 20) / sizeof(real),
     LARGE_B = (1 << 17) / sizeof(real),
     CACHED_A = (1 << 19) / sizeof(real),
