@@ -207,10 +207,10 @@ static fetching fetch_rows(gemm_next next, int64_t k) {
                       .runs = ceil_div(next.width, LINE)};
 }
 
-/* The lines of one more tile; the same one again and again if none are left. */
-VINLINE lines fetch(fetching *f) {
+/* The lines of one more tile; if none are left one that is near, again and again. */
+VINLINE lines fetch(fetching *f, const real *near) {
     if (f->runs <= 0)
-        return (lines){f->next.from, 0};
+        return (lines){near, 0};
     const lines now = f->next;
     f->next.from += f->tile;
     if (++f->done == f->each) {
@@ -243,10 +243,10 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
                 const int64_t offset = i / MR * a->tile + i % MR * a->row;
                 const int64_t rows = MIN(height, end - i);
                 if (whole && rows == MR && packed) {
-                    whole_packed_tile(a->k, a->a + offset, columns, b->vector, fetch(&ahead), f, i,
-                                      out + q, ldc);
+                    whole_packed_tile(a->k, a->a + offset, columns, b->vector,
+                                      fetch(&ahead, columns), f, i, out + q, ldc);
                 } else if (whole && rows == MR) {
-                    whole_tile(a, offset, columns, b, fetch(&ahead), f, i, out + q, ldc);
+                    whole_tile(a, offset, columns, b, fetch(&ahead, columns), f, i, out + q, ldc);
                 } else if (n > NV && rows < MR) { /* there is no such tile of fewer rows */
                     edge_tile(rows, NV, a, offset, columns, b, f, i, out + q, ldc);
                     edge_tile(rows, n - NV, a, offset, columns + NV * b->vector, b, f, i,
