@@ -246,9 +246,11 @@ static int run_by_parts(const product *g, bool *summed) {
     const bool few_rows = g->m <= FEW_ROWS, many_columns = g->n > 7 * NR;
     const bool large_b =
         few_rows ? g->n * g->k >= FAR && many_columns : g->n * g->k > LARGE_B || large_a;
-    const bool own_columns =
-        large_b ? (many_columns || transposed_b) && g->m * MIN(g->k, g->block) <= CACHED_A
-                : transposed_b;
+    const bool small_result = g->m < MANY_ROWS && g->m * g->n < 2 * SMALL_RESULT;
+    const bool few_columns = ceil_div(g->n, NR) < nnf_team(g->m, work_of(g->m, g->n, g->k));
+    const bool own_columns = large_b ? (many_columns || transposed_b || (small_result && !few_columns)) &&
+                                           g->m * MIN(g->k, g->block) <= CACHED_A
+                                     : transposed_b;
     const bool pack_b = large_b && !own_columns;
     const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= TASKS * 4 * MR;
     const bool pack_all_a = pack_a && !own_rows;

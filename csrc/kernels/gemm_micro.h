@@ -26,15 +26,27 @@ VINLINE void clear(int rows, int vectors, tile *t) {
 #if NNF_DTYPE_BITS == 32
 #define NNF_TYPE "s"
 #define NNF_SIZE "4"
+#define NNF_COPIES "%{1to16%}"
 #else
 #define NNF_TYPE "d"
 #define NNF_SIZE "8"
+#define NNF_COPIES "%{1to8%}"
 #endif
 
 /* sum[v] += element * row[v]. In assembly with 16 registers, where GCC broadcasts several elements
- * ahead and overwrites factors: a fifth more instructions, which copy registers. */
-VINLINE void add_row(int vectors, const real *element, const vec *row, vec *sum) {
-#if defined(__FMA__) && !defined(__AVX512F__)
+ * ahead and overwrites factors: a fifth more instructions, which copy registers. AVX-512 multiplies
+ * by an element in memory: as many instructions less as there are such rows, and one more load for
+ * each, for which there is room in half the rows (`in_place`). */
+VINLINE void add_row(int vectors, bool in_place, const real *element, const vec *row, vec *sum) {
+#if defined(__AVX512F__)
+    if (vectors == 2 && in_place) {
+        NNF_EACH (v, 2)
+            __asm__("vfmadd231p" NNF_TYPE " %1" NNF_COPIES ", %2, %0"
+                    : "+v"(sum[v])
+                    : "m"(*element), "v"(row[v]));
+        return;
+    }
+#elif defined(__FMA__)
     if (vectors == 2) {
         vec all;
         __asm__("vbroadcasts" NNF_TYPE " %3, %2\n\t"
@@ -45,6 +57,7 @@ VINLINE void add_row(int vectors, const real *element, const vec *row, vec *sum)
         return;
     }
 #endif
+    (void)in_place;
     NNF_EACH (v, vectors)
         sum[v] = vfma(vset1(*element), row[v], sum[v]);
 }
@@ -56,7 +69,7 @@ VINLINE void add_depth(int rows, int vectors, const real *a, int64_t a_row, cons
     NNF_EACH (v, vectors)
         row[v] = vload(b + v * b_vector);
     NNF_EACH (i, rows)
-        add_row(vectors, a + i * a_row, row, t->sum[i]);
+        add_row(vectors, i % 2 == 1, a + i * a_row, row, t->sum[i]);
 }
 
 /* Adds products of depth k. Element (i, p) of a is a[i * a_row + p * a_depth], vector v of b's row
@@ -114,17 +127,28 @@ VINLINE void accumulate_turns(int rows, int64_t k, const real *restrict a, int64
                          : "r"(base), "r"(pitch), "v"((row)[0]), "v"((row)[1])                     \
                          : "memory");                                                              \
     } while (0)
+/* The rows at the pointers: with an index a multiplication in place is two instructions inside. */
+#if defined(__AVX512F__)
+#define NNF_ADD_FIRST(element, base, pitch, row, sum)                                              \
+    __asm__ volatile("vfmadd231p" NNF_TYPE " " element NNF_COPIES ", %4, %0\n\t"                   \
+                     "vfmadd231p" NNF_TYPE " " element NNF_COPIES ", %5, %1"                       \
+                     : "+v"((sum)[0]), "+v"((sum)[1])                                              \
+                     : "r"(base) /* %2 */, "r"(base), "v"((row)[0]), "v"((row)[1])                 \
+                     : "memory")
+#else
+#define NNF_ADD_FIRST NNF_ADD_ROW
+#endif
 #define NNF_ADD_DEPTH(depth, top, middle, bottom, pitch, b, b_vector, t)                           \
     do {                                                                                           \
         const vec row_[NV] = {vload(b), vload((b) + (b_vector))};                                  \
-        NNF_ADD_ROW(depth "*" NNF_SIZE "(%3)", top, pitch, row_, (t)->sum[0]);                     \
+        NNF_ADD_FIRST(depth "*" NNF_SIZE "(%3)", top, pitch, row_, (t)->sum[0]);                     \
         NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4)", top, pitch, row_, (t)->sum[1]);                  \
         NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4,2)", top, pitch, row_, (t)->sum[2]);                \
-        NNF_ADD_ROW(depth "*" NNF_SIZE "(%3)", middle, pitch, row_, (t)->sum[3]);                  \
+        NNF_ADD_FIRST(depth "*" NNF_SIZE "(%3)", middle, pitch, row_, (t)->sum[3]);                  \
         NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4)", middle, pitch, row_, (t)->sum[4]);               \
         NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4,2)", middle, pitch, row_, (t)->sum[5]);             \
         if (MR > 6) {                                                                              \
-            NNF_ADD_ROW(depth "*" NNF_SIZE "(%3)", bottom, pitch, row_, (t)->sum[MR - 2]);         \
+            NNF_ADD_FIRST(depth "*" NNF_SIZE "(%3)", bottom, pitch, row_, (t)->sum[MR - 2]);         \
             NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4)", bottom, pitch, row_, (t)->sum[MR - 1]);      \
         }                                                                                          \
     } while (0)
@@ -146,6 +170,7 @@ VINLINE void accumulate_rows(int64_t k, const real *restrict a, int64_t a_row,
     *t = sums;
 }
 #undef NNF_ADD_DEPTH
+#undef NNF_ADD_FIRST
 #undef NNF_ADD_ROW
 #else
 VINLINE void accumulate_rows(int64_t k, const real *restrict a, int64_t a_row,
