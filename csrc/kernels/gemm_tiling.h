@@ -52,7 +52,7 @@ static inline tiling square_tiling(int64_t m, int64_t n, int64_t k) {
 
 /* All columns of some rows, which the task packs. */
 static inline tiling row_tiling(int64_t m, int64_t n) {
-    return tiles_of(m, n, share(m, MR, MC), NC);
+    return tiles_of(m, n, share(m, 4 * MR, MC), NC);
 }
 
 /* Columns that the task packs. All of them, where every thread has many rows, or there are fewer
