@@ -146,7 +146,7 @@ VINLINE void fetch_tile(const gemm_column *out, int64_t row, int64_t ldc) {
         }
 }
 
-static void whole_tile(const gemm_left *a, int64_t offset, const real *b, const gemm_right *right,
+__attribute__((noinline)) static void whole_tile(const gemm_left *a, int64_t offset, const real *b, const gemm_right *right,
                        lines next, const gemm_finish *f, int64_t row, const gemm_column *out,
                        int64_t ldc) {
     tile t;
@@ -156,11 +156,34 @@ static void whole_tile(const gemm_left *a, int64_t offset, const real *b, const 
     finish_tile(&t, f, row, out, ldc);
 }
 
+/* The last column or few, of a that lies column by column: lanes are rows, as of half a vector of
+ * columns most would be nothing. In pairs of tiles, whose eight sums hide the latency of adding. */
+__attribute__((noinline)) static void narrow_tiles(int tiles, const gemm_left *a, int64_t offset, const real *b,
+                          const gemm_right *right, const gemm_finish *f, int64_t row,
+                          const gemm_column *out, int64_t ldc) {
+    hvec sum[2][NARROW] = {{{0}}};
+    if (tiles == 2)
+        accumulate_narrow(2, a->k, a->a + offset, a->tile, a->depth, b, right->depth, sum);
+    else
+        accumulate_narrow(1, a->k, a->a + offset, a->tile, a->depth, b, right->depth, sum);
+    for (int i = 0; i < tiles; i++)
+        for (int lane = 0; lane < VL / 2; lane++, row++) {
+            real *const c = out->c + row * ldc;
+            vec x = vzero();
+            NNF_EACH (j, NARROW)
+                x[j] = sum[i][j][lane];
+            vstore_upto(c, finish_vector(x, f, row, out->bias, c, out->width), out->width);
+        }
+}
+static bool is_narrow(const gemm_left *a, const gemm_column *out) {
+    return NARROW_PAYS && a->row == 1 && out->width <= NARROW;
+}
+
 static bool is_packed(const gemm_left *a, const gemm_right *b) {
     return PACKED_PAYS && a->row == 1 && a->depth == MR && b->depth == VL;
 }
 
-static void whole_packed_tile(int64_t k, const real *a, const real *b, int64_t b_vector, lines next,
+__attribute__((noinline)) static void whole_packed_tile(int64_t k, const real *a, const real *b, int64_t b_vector, lines next,
                               const gemm_finish *f, int64_t row, const gemm_column *out,
                               int64_t ldc) {
     tile t;
@@ -239,7 +262,14 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
             if (b->far)
                 ahead = fetch_vectors(b, columns + n * b->vector, a->k, MIN(NV, vectors - q - n),
                                       ceil_div(end - block, height));
-            for (int64_t i = block; i < end; i += height) {
+            int64_t i = block;
+            if (n == 1 && is_narrow(a, out + q)) {
+                for (; i + 2 * MR <= end; i += 2 * MR)
+                    narrow_tiles(2, a, i / MR * a->tile, columns, b, f, i, out + q, ldc);
+                for (; i + MR <= end; i += MR)
+                    narrow_tiles(1, a, i / MR * a->tile, columns, b, f, i, out + q, ldc);
+            }
+            for (; i < end; i += height) {
                 const int64_t offset = i / MR * a->tile + i % MR * a->row;
                 const int64_t rows = MIN(height, end - i);
                 if (whole && rows == MR && packed) {

@@ -192,6 +192,20 @@ VINLINE void accumulate_half(int rows, int64_t k, const real *restrict a, int64_
     }
 }
 
+/* The same for tiles of a few columns and MR rows, half a vector, which lie `apart` in a: sum[i][j]
+ * is column j of tile i. */
+enum { NARROW = VL < 4 ? VL : 4, NARROW_PAYS = HALVES_PAY && VL == 2 * MR };
+VINLINE void accumulate_narrow(int tiles, int64_t k, const real *restrict a, int64_t apart,
+                               int64_t a_depth, const real *restrict b, int64_t b_depth,
+                               hvec sum[][NARROW]) {
+    for (int64_t p = 0; p < k; p++)
+        NNF_EACH (i, tiles) {
+            const hvec column = vload_half(a + i * apart + p * a_depth);
+            NNF_EACH (j, NARROW)
+                sum[i][j] = b[p * b_depth + j] * column + sum[i][j];
+        }
+}
+
 /* The product of `rows` x k and k x NR. */
 VINLINE void multiply(int rows, int64_t k, const real *restrict a, int64_t a_row, int64_t a_depth,
                       const real *restrict b, int64_t b_depth, tile *t) {
