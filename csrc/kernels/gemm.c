@@ -49,6 +49,7 @@ typedef struct {
     int64_t i, m, j, n, p, k;
     real *a, *b;
     bool own_rows, own_columns, fetch_rows;
+    bool dots; /* its last columns may be dot products: whatever the number of threads */
 } part;
 
 /* Blocks of one size, KC or up to a quarter more, rather than a last one of a few depths. */
@@ -57,12 +58,12 @@ static int64_t block_depth(int64_t k) {
     return round_up(MAX(1, ceil_div(k, blocks)), VL);
 }
 
-/* Columns of a part at its end that fill no tile and at most half a vector: as dot products they
- * are a third of the work, where nothing is packed but a task's own columns. */
+/* Columns of a part at its end that fill at most half a vector, and none of a tile where one vector
+ * by itself waits for its few sums: as dot products they are a third of the work. */
 static int64_t dot_columns(const product *g, const part *s) {
-    const bool in_rows = g->a_depth == 1 && g->b_depth == 1 && s->own_columns && !s->a;
-    const int64_t rest = s->n % NR;
-    return in_rows && rest <= MIN(FEW_DOTS, VL / 2) ? rest : 0;
+    const bool in_rows = g->a_depth == 1 && !s->a && !s->own_rows;
+    const int64_t rest = s->n % (HALVES_PAY ? VL : NR);
+    return s->dots && in_rows && rest <= MIN(FEW_DOTS, VL / 2) ? rest : 0;
 }
 
 static tiling choose_tiling(const product *g, const part *s) {
@@ -78,6 +79,15 @@ static void pack_columns(const product *g, int64_t j, int64_t cols, int64_t p, i
     FN(gemm_pack)(cols, k, VL, g->b + j * g->b_col + p * g->b_depth, g->b_col, g->b_depth, packed);
 }
 
+/* Columns that lie in rows of b, for dot products: packed (cols, k). */
+static void pack_dots(const product *g, int64_t j, int64_t cols, int64_t p, int64_t k,
+                      real *packed) {
+    const real *const from = g->b + j + p * g->b_depth;
+    for (int64_t depth = 0; depth < k; depth++)
+        for (int64_t i = 0; i < cols; i++)
+            packed[i * k + depth] = from[depth * g->b_depth + i];
+}
+
 /* Task `index` of the packing: MC rows of a each, after those columns of b. */
 static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t index) {
     if (index < a_tasks) {
@@ -86,7 +96,10 @@ static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t 
                       g->a_row, g->a_depth, s->a + i * s->k);
     } else {
         const int64_t cols = share(s->n, NR, NC), j = (index - a_tasks) * cols;
-        pack_columns(g, s->j + j, MIN(cols, s->n - j), s->p, s->k, s->b + j * s->k);
+        const int64_t end = MIN(j + cols, s->n), dots = MAX(j, MIN(end, s->n - dot_columns(g, s)));
+        pack_columns(g, s->j + j, dots - j, s->p, s->k, s->b + j * s->k);
+        if (g->b_depth != 1)
+            pack_dots(g, s->j + dots, end - dots, s->p, s->k, s->b + dots * s->k);
     }
 }
 
@@ -101,13 +114,24 @@ static gemm_next next_rows(const product *g, int64_t i, int64_t rows, int64_t p,
                          : (gemm_next){from, g->a_row, count, depths};
 }
 
-/* Rows [i, end) of a part's dot products. */
-static void multiply_dots(const product *g, const part *s, int64_t i, int64_t end) {
+/* Rows [i, end) of a part's dot products, in as many blocks as where b is packed for all rows.
+ * Columns that are neither contiguous nor packed are packed into `scratch` (dots, k). */
+static void multiply_dots(const product *g, const part *s, int64_t i, int64_t end, real *scratch) {
     const int64_t dots = dot_columns(g, s), row = s->i + i, col = s->j + s->n - dots;
-    if (dots)
-        FN(gemm_dot_columns)(
-            end - i, dots, s->k, g->a + row * g->a_row, g->a_row, g->b + col * g->b_col, g->b_col,
-            g->col_bias ? g->col_bias + col : NULL, g->act, g->y + row * g->n + col, g->n);
+    const bool in_place = g->b_depth == 1;
+    const real *const columns = in_place ? g->b + col * g->b_col + s->p
+                                : s->b   ? s->b + (s->n - dots) * s->k
+                                         : scratch;
+    if (columns == scratch)
+        pack_dots(g, col, dots, s->p, s->k, scratch);
+    for (int64_t p = 0; dots && (p == 0 || p < s->k); p += BLOCKS * g->block) {
+        const int64_t k = MIN(BLOCKS * g->block, s->k - p);
+        const bool last = s->p + p + k == g->k;
+        FN(gemm_dot_columns)(end - i, dots, k, g->a + row * g->a_row + s->p + p, g->a_row,
+                             columns + p, in_place ? g->b_col : s->k, s->p + p > 0,
+                             last && g->col_bias ? g->col_bias + col : NULL,
+                             last ? g->act : NNF_LINEAR, g->y + row * g->n + col, g->n);
+    }
 }
 
 /* Rows [i, i + rows) and columns [j, j + cols) of a part times its depths. Columns that are not
@@ -172,13 +196,14 @@ static int run_task(const product *g, const part *s, const tiling *t, int64_t in
     const int64_t cols = MIN(t->cols, s->n - dot_columns(g, s) - j);
     const int64_t own_b = s->b ? 0 : s->own_columns ? round_up(cols, VL) : VL;
     const int64_t own_a = s->own_rows ? round_up(rows, MR) : 0;
-    real *const scratch = alloc_reals((own_b + own_a) * g->block);
+    const int64_t dots = s->b || g->b_depth == 1 ? 0 : dot_columns(g, s);
+    real *const scratch = alloc_reals(MAX((own_b + own_a) * g->block, dots * s->k));
     if (!scratch)
         return NNF_NO_MEMORY;
     multiply_task(g, s, i, rows, j, cols, scratch, own_a ? scratch + own_b * g->block : NULL);
-    nnf_free(scratch);
     multiply_dots(g, s, i + rows * col_task / t->col_tasks,
-                  i + rows * (col_task + 1) / t->col_tasks);
+                  i + rows * (col_task + 1) / t->col_tasks, scratch);
+    nnf_free(scratch);
     if (own_a && s->p == 0 && g->row_sums) /* the cache has these columns of a now */
         return FN_OTHER(sum_columns)(g->k, rows, g->a_depth, g->a + i, g->row_sums + i);
     return NNF_OK;
@@ -220,13 +245,14 @@ static int run_by_depth(const product *g) {
         block.col_bias = NULL;
         block.act = NNF_LINEAR;
         block.y = sums + index * g->m * g->n;
-        const part whole = {.m = g->m, .n = g->n, .k = block.k, .own_columns = g->b_col != 1};
+        const part whole = {.m = g->m, .n = g->n, .k = block.k, .own_columns = g->b_col != 1, .dots = g->b_col != 1};
         real *const scratch = alloc_reals(scratch_size);
         const int64_t n = g->n - dot_columns(&block, &whole);
         for (int64_t j = 0; scratch && j < n; j += NC)
             multiply_task(&block, &whole, 0, g->m, j, MIN(NC, n - j), scratch, NULL);
-        multiply_dots(&block, &whole, 0, g->m);
-        if (!scratch)
+        if (scratch)
+            multiply_dots(&block, &whole, 0, g->m, scratch);
+        else
             failed = 1;
         nnf_free(scratch);
     });
@@ -252,6 +278,7 @@ static int run_by_parts(const product *g, bool *summed) {
                                            g->m * MIN(g->k, g->block) <= CACHED_A
                                      : transposed_b;
     const bool pack_b = large_b && !own_columns;
+    const bool dots = transposed_b ? own_columns : large_b && (HALVES_PAY || !small_result);
     const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= TASKS * 2 * MR;
     const bool pack_all_a = pack_a && !own_rows;
     const bool fetch_rows = !pack_a && !transposed_a && g->k <= g->block && g->n >= 4 * NR &&
@@ -275,7 +302,8 @@ static int run_by_parts(const product *g, bool *summed) {
                                 .b = b,
                                 .own_rows = own_rows,
                                 .own_columns = own_columns,
-                                .fetch_rows = fetch_rows};
+                                .fetch_rows = fetch_rows,
+                                .dots = dots};
                 if (a || b)
                     pack_part(g, &s);
                 status = multiply_part(g, &s);

@@ -71,11 +71,11 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
 enum { FEW_DOTS = 4 };
 void FN(gemm_dot)(int64_t m, int64_t n, int64_t k, const real *a, const real *b, const real *bias,
                   nnf_activation act, real *y);
-/* The same for any number of rows, by the calling thread; rows of a and y and columns of b lie
- * a_row, y_row and b_col apart. */
+/* The same for any number of rows, by the calling thread, added to y if asked for; rows of a and y
+ * and columns of b lie a_row, y_row and b_col apart. */
 void FN(gemm_dot_columns)(int64_t m, int64_t n, int64_t k, const real *a, int64_t a_row,
-                          const real *b, int64_t b_col, const real *bias, nnf_activation act,
-                          real *y, int64_t y_row);
+                          const real *b, int64_t b_col, bool accumulate, const real *bias,
+                          nnf_activation act, real *y, int64_t y_row);
 
 /* y (m, n) = a (k, m)^T b (k, n), and sums (m) of the columns of a. */
 int FN(gemm_and_sums)(int64_t m, int64_t n, int64_t k, const real *a, const real *b, real *y,

@@ -45,8 +45,8 @@ VINLINE void dot_tile(int rows, int64_t columns, int64_t k, const real *a, int64
 }
 
 void FN(gemm_dot_columns)(int64_t m, int64_t n, int64_t k, const real *a, int64_t a_row,
-                          const real *b, int64_t b_col, const real *bias, nnf_activation act,
-                          real *y, int64_t y_row) {
+                          const real *b, int64_t b_col, bool accumulate, const real *bias,
+                          nnf_activation act, real *y, int64_t y_row) {
     for (int64_t j = 0; j < n; j += COLUMNS)
         for (int64_t i = 0; i < m; i += 2) {
             const int64_t rows = MIN(2, m - i), columns = MIN(COLUMNS, n - j);
@@ -57,8 +57,9 @@ void FN(gemm_dot_columns)(int64_t m, int64_t n, int64_t k, const real *a, int64_
                 dot_tile(1, columns, k, a + i * a_row, a_row, b + j * b_col, b_col, sum);
             for (int64_t r = 0; r < rows; r++)
                 for (int64_t c = 0; c < columns; c++) {
-                    const real total = vsum(sum[r][c]) + (bias ? bias[j + c] : 0);
-                    y[(i + r) * y_row + j + c] = activate(vset1(total), act)[0];
+                    real *const at = y + (i + r) * y_row + j + c;
+                    const real total = vsum(sum[r][c]) + (accumulate ? *at : 0);
+                    *at = activate(vset1(total + (bias ? bias[j + c] : 0)), act)[0];
                 }
         }
 }
@@ -68,7 +69,7 @@ void FN(gemm_dot)(int64_t m, int64_t n, int64_t k, const real *a, const real *b,
     const int64_t block = round_up(MAX(1, 4096 / MAX(1, k)), COLUMNS);
     PARALLEL_FOR(index, ceil_div(n, block), 0.05 * (double)m * (double)n * (double)k, {
         const int64_t j = index * block;
-        FN(gemm_dot_columns)(m, MIN(block, n - j), k, a, k, b + j * k, k, bias ? bias + j : NULL,
+        FN(gemm_dot_columns)(m, MIN(block, n - j), k, a, k, b + j * k, k, false, bias ? bias + j : NULL,
                              act, y + j, n);
     });
 }
