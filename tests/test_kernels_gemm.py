@@ -19,6 +19,8 @@ BLOCKS = [
     *[cases.Gemm(100, 300, 290), cases.Gemm(13, 1100, 40), cases.Gemm(4700, 5, 7)],
     *[cases.Gemm(513, 530, 600), cases.Gemm(60, 500, 700), cases.Gemm(700, 900, 130)],
     *[cases.Gemm(1601, 400, 150), cases.Gemm(601, 700, 250)],  # tasks pack their own rows of a
+    cases.Gemm(401, 700, 99),  # and half as many; the last columns are narrow
+    *[cases.Gemm(150, 1500, 130), cases.Gemm(120, 600, 50)],  # small results pack their columns
     cases.Gemm(2701, 200, 70),  # rows that come next are fetched
     *[cases.Gemm(100, 300, 801), cases.Gemm(200, 1700, 450)],  # tasks pack their own columns of b
     cases.Gemm(200, 1700, 300),  # more depths than are packed at once
@@ -160,29 +162,33 @@ def test_linear_gradients_agree_with_finite_differences(activation):
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
 def test_special_values_reach_their_row_and_no_other(special, dtype):
     for rows, row, depth in ((13, 0, 0), (13, 12, 36), (13, 6, 17), (3, 2, 36), (4, 1, 5)):
-        a, b, _ = operands(cases.Gemm(rows, 37, 21), dtype)
-        a[row, depth] = special
-        with np.errstate(invalid="ignore"):
-            expected = a @ b
-        np.testing.assert_array_equal(native.gemm(a, b), expected)
+        for columns in (21, 18):
+            a, b, _ = operands(cases.Gemm(rows, 37, columns), dtype)
+            a[row, depth] = special
+            with np.errstate(invalid="ignore"):
+                expected = a @ b
+            np.testing.assert_array_equal(native.gemm(a, b), expected)
+            np.testing.assert_array_equal(native.gemm(a.T.copy(), b, True), expected)
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
 @pytest.mark.parametrize(
     "case",
     [
+        cases.Gemm(150, 1500, 130),  # packed by tasks, or for all if these are many
         *[cases.Gemm(150, 1100, 310), cases.Gemm(7, 1100, 700), cases.Gemm(30, 900, 700)],
         *[cases.Gemm(100, 784, 100), cases.Gemm(90, 300, 36), cases.Gemm(61, 500, 162)],
     ],
     ids=str,
 )
-def test_bits_do_not_depend_on_the_thread_count(case, transpose_b, dtype, threads):
-    a, b, bias = operands(case, dtype, False, transpose_b, make=normal)
+def test_bits_do_not_depend_on_the_thread_count(case, transpose_b, transpose_a, dtype, threads):
+    a, b, bias = operands(case, dtype, transpose_a, transpose_b, make=normal)
     results = []
     for n in (1, 2, 3, 8):
         threads(n)
-        results.append(native.gemm(a, b, False, transpose_b, bias, "tanh").tobytes())
+        results.append(native.gemm(a, b, transpose_a, transpose_b, bias, "tanh").tobytes())
     assert len(set(results)) == 1
 
 

@@ -245,7 +245,11 @@ static int run_by_depth(const product *g) {
         block.col_bias = NULL;
         block.act = NNF_LINEAR;
         block.y = sums + index * g->m * g->n;
-        const part whole = {.m = g->m, .n = g->n, .k = block.k, .own_columns = g->b_col != 1, .dots = g->b_col != 1};
+        const part whole = {.m = g->m,
+                            .n = g->n,
+                            .k = block.k,
+                            .own_columns = g->b_col != 1,
+                            .dots = g->b_col != 1};
         real *const scratch = alloc_reals(scratch_size);
         const int64_t n = g->n - dot_columns(&block, &whole);
         for (int64_t j = 0; scratch && j < n; j += NC)
@@ -274,9 +278,10 @@ static int run_by_parts(const product *g, bool *summed) {
         few_rows ? g->n * g->k >= FAR && many_columns : g->n * g->k > LARGE_B || large_a;
     const bool small_result = g->m < MANY_ROWS && g->m * g->n < 2 * SMALL_RESULT;
     const bool few_columns = ceil_div(g->n, NR) < nnf_team(g->m, work_of(g->m, g->n, g->k));
-    const bool own_columns = large_b ? (many_columns || transposed_b || (small_result && !few_columns)) &&
-                                           g->m * MIN(g->k, g->block) <= CACHED_A
-                                     : transposed_b;
+    const bool own_columns =
+        large_b ? (many_columns || transposed_b || (small_result && !few_columns)) &&
+                      g->m * MIN(g->k, g->block) <= CACHED_A
+                : transposed_b;
     const bool pack_b = large_b && !own_columns;
     const bool dots = transposed_b ? own_columns : large_b && (HALVES_PAY || !small_result);
     const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= TASKS * 2 * MR;

@@ -146,9 +146,10 @@ VINLINE void fetch_tile(const gemm_column *out, int64_t row, int64_t ldc) {
         }
 }
 
-__attribute__((noinline)) static void whole_tile(const gemm_left *a, int64_t offset, const real *b, const gemm_right *right,
-                       lines next, const gemm_finish *f, int64_t row, const gemm_column *out,
-                       int64_t ldc) {
+__attribute__((noinline)) static void whole_tile(const gemm_left *a, int64_t offset, const real *b,
+                                                 const gemm_right *right, lines next,
+                                                 const gemm_finish *f, int64_t row,
+                                                 const gemm_column *out, int64_t ldc) {
     tile t;
     if (!f->stream)
         fetch_tile(out, row, ldc);
@@ -158,9 +159,10 @@ __attribute__((noinline)) static void whole_tile(const gemm_left *a, int64_t off
 
 /* The last column or few, of a that lies column by column: lanes are rows, as of half a vector of
  * columns most would be nothing. In pairs of tiles, whose eight sums hide the latency of adding. */
-__attribute__((noinline)) static void narrow_tiles(int tiles, const gemm_left *a, int64_t offset, const real *b,
-                          const gemm_right *right, const gemm_finish *f, int64_t row,
-                          const gemm_column *out, int64_t ldc) {
+__attribute__((noinline)) static void narrow_tiles(int tiles, const gemm_left *a, int64_t offset,
+                                                   const real *b, const gemm_right *right,
+                                                   const gemm_finish *f, int64_t row,
+                                                   const gemm_column *out, int64_t ldc) {
     hvec sum[2][NARROW] = {{{0}}};
     if (tiles == 2)
         accumulate_narrow(2, a->k, a->a + offset, a->tile, a->depth, b, right->depth, sum);
@@ -183,9 +185,10 @@ static bool is_packed(const gemm_left *a, const gemm_right *b) {
     return PACKED_PAYS && a->row == 1 && a->depth == MR && b->depth == VL;
 }
 
-__attribute__((noinline)) static void whole_packed_tile(int64_t k, const real *a, const real *b, int64_t b_vector, lines next,
-                              const gemm_finish *f, int64_t row, const gemm_column *out,
-                              int64_t ldc) {
+__attribute__((noinline)) static void whole_packed_tile(int64_t k, const real *a, const real *b,
+                                                        int64_t b_vector, lines next,
+                                                        const gemm_finish *f, int64_t row,
+                                                        const gemm_column *out, int64_t ldc) {
     tile t;
     if (!f->stream)
         fetch_tile(out, row, ldc);

@@ -69,7 +69,7 @@ void FN(gemm_dot)(int64_t m, int64_t n, int64_t k, const real *a, const real *b,
     const int64_t block = round_up(MAX(1, 4096 / MAX(1, k)), COLUMNS);
     PARALLEL_FOR(index, ceil_div(n, block), 0.05 * (double)m * (double)n * (double)k, {
         const int64_t j = index * block;
-        FN(gemm_dot_columns)(m, MIN(block, n - j), k, a, k, b + j * k, k, false, bias ? bias + j : NULL,
-                             act, y + j, n);
+        FN(gemm_dot_columns)(m, MIN(block, n - j), k, a, k, b + j * k, k, false,
+                             bias ? bias + j : NULL, act, y + j, n);
     });
 }

@@ -24,12 +24,12 @@ VINLINE void clear(int rows, int vectors, tile *t) {
 
 /* How instructions call a real, and its bytes. */
 #if NNF_DTYPE_BITS == 32
-#define NNF_TYPE "s"
-#define NNF_SIZE "4"
+#define NNF_TYPE   "s"
+#define NNF_SIZE   "4"
 #define NNF_COPIES "%{1to16%}"
 #else
-#define NNF_TYPE "d"
-#define NNF_SIZE "8"
+#define NNF_TYPE   "d"
+#define NNF_SIZE   "8"
 #define NNF_COPIES "%{1to8%}"
 #endif
 
@@ -141,14 +141,14 @@ VINLINE void accumulate_turns(int rows, int64_t k, const real *restrict a, int64
 #define NNF_ADD_DEPTH(depth, top, middle, bottom, pitch, b, b_vector, t)                           \
     do {                                                                                           \
         const vec row_[NV] = {vload(b), vload((b) + (b_vector))};                                  \
-        NNF_ADD_FIRST(depth "*" NNF_SIZE "(%3)", top, pitch, row_, (t)->sum[0]);                     \
+        NNF_ADD_FIRST(depth "*" NNF_SIZE "(%3)", top, pitch, row_, (t)->sum[0]);                   \
         NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4)", top, pitch, row_, (t)->sum[1]);                  \
         NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4,2)", top, pitch, row_, (t)->sum[2]);                \
-        NNF_ADD_FIRST(depth "*" NNF_SIZE "(%3)", middle, pitch, row_, (t)->sum[3]);                  \
+        NNF_ADD_FIRST(depth "*" NNF_SIZE "(%3)", middle, pitch, row_, (t)->sum[3]);                \
         NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4)", middle, pitch, row_, (t)->sum[4]);               \
         NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4,2)", middle, pitch, row_, (t)->sum[5]);             \
         if (MR > 6) {                                                                              \
-            NNF_ADD_FIRST(depth "*" NNF_SIZE "(%3)", bottom, pitch, row_, (t)->sum[MR - 2]);         \
+            NNF_ADD_FIRST(depth "*" NNF_SIZE "(%3)", bottom, pitch, row_, (t)->sum[MR - 2]);       \
             NNF_ADD_ROW(depth "*" NNF_SIZE "(%3,%4)", bottom, pitch, row_, (t)->sum[MR - 1]);      \
         }                                                                                          \
     } while (0)
