@@ -3,7 +3,8 @@
  * gemm: a (m, k) or (k, m), b (k, n) or (n, k), bias (n) or NULL, y (m, n) = op(a) op(b) + bias.
  *
  * Every element of y is a sum over blocks of depths in ascending order, each block summed in one
- * register: neither the packing, nor the tiling, nor the thread count changes its bits.
+ * register, or, of a few last columns, as dot products of blocks: by the shape alone, so that
+ * neither the tiling nor the thread count changes its bits.
  */
 #include "gemm.h"
 
@@ -73,19 +74,12 @@ static tiling choose_tiling(const product *g, const part *s) {
                             : square_tiling(s->m, n, s->k);
 }
 
-/* Columns [j, j + cols) of b, depths [p, p + k): packed (ceil(cols / VL), k, VL). */
+/* Columns [j, j + cols) of b, depths [p, p + k): packed (ceil(cols / width), k, width); width is
+ * VL, or for dot products 1. */
 static void pack_columns(const product *g, int64_t j, int64_t cols, int64_t p, int64_t k,
-                         real *packed) {
-    FN(gemm_pack)(cols, k, VL, g->b + j * g->b_col + p * g->b_depth, g->b_col, g->b_depth, packed);
-}
-
-/* Columns that lie in rows of b, for dot products: packed (cols, k). */
-static void pack_dots(const product *g, int64_t j, int64_t cols, int64_t p, int64_t k,
-                      real *packed) {
-    const real *const from = g->b + j + p * g->b_depth;
-    for (int64_t depth = 0; depth < k; depth++)
-        for (int64_t i = 0; i < cols; i++)
-            packed[i * k + depth] = from[depth * g->b_depth + i];
+                         int64_t width, real *packed) {
+    FN(gemm_pack)(cols, k, width, g->b + j * g->b_col + p * g->b_depth, g->b_col, g->b_depth,
+                  packed);
 }
 
 /* Task `index` of the packing: MC rows of a each, after those columns of b. */
@@ -97,9 +91,9 @@ static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t 
     } else {
         const int64_t cols = share(s->n, NR, NC), j = (index - a_tasks) * cols;
         const int64_t end = MIN(j + cols, s->n), dots = MAX(j, MIN(end, s->n - dot_columns(g, s)));
-        pack_columns(g, s->j + j, dots - j, s->p, s->k, s->b + j * s->k);
+        pack_columns(g, s->j + j, dots - j, s->p, s->k, VL, s->b + j * s->k);
         if (g->b_depth != 1)
-            pack_dots(g, s->j + dots, end - dots, s->p, s->k, s->b + dots * s->k);
+            pack_columns(g, s->j + dots, end - dots, s->p, s->k, 1, s->b + dots * s->k);
     }
 }
 
@@ -123,7 +117,7 @@ static void multiply_dots(const product *g, const part *s, int64_t i, int64_t en
                                 : s->b   ? s->b + (s->n - dots) * s->k
                                          : scratch;
     if (columns == scratch)
-        pack_dots(g, col, dots, s->p, s->k, scratch);
+        pack_columns(g, col, dots, s->p, s->k, 1, scratch);
     for (int64_t p = 0; dots && (p == 0 || p < s->k); p += BLOCKS * g->block) {
         const int64_t k = MIN(BLOCKS * g->block, s->k - p);
         const bool last = s->p + p + k == g->k;
@@ -180,7 +174,7 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
         }
         if (done < vectors) {
             if (!s->b)
-                pack_columns(g, s->j + j + done * VL, cols - done * VL, s->p + p, k, scratch);
+                pack_columns(g, s->j + j + done * VL, cols - done * VL, s->p + p, k, VL, scratch);
             FN(gemm_block)(rows, &a, &packed, vectors - done, out + done, g->n, &f);
         }
         p += g->block;

@@ -53,6 +53,8 @@ static void pack_copy(int64_t count, int64_t k, int64_t width, const real *data,
         copy_panels(count, k, VL, data, depth_stride, packed);
     else if (width == MR)
         copy_panels(count, k, MR, data, depth_stride, packed);
+    else if (width == 1)
+        copy_panels(count, k, 1, data, depth_stride, packed);
     else
         copy_panels(count, k, width, data, depth_stride, packed);
 }
