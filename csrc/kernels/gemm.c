@@ -277,7 +277,8 @@ static int run_by_parts(const product *g, bool *summed) {
                       g->m * MIN(g->k, g->block) <= CACHED_A
                 : transposed_b;
     const bool pack_b = large_b && !own_columns;
-    const bool dots = transposed_b ? own_columns : large_b && (HALVES_PAY || !small_result);
+    const bool dots =
+        transposed_b ? own_columns : large_b && !many_columns && (HALVES_PAY || !small_result);
     const bool own_rows = pack_a && !own_columns && g->n <= NC && g->m >= TASKS * 2 * MR;
     const bool pack_all_a = pack_a && !own_rows;
     const bool fetch_rows = !pack_a && !transposed_a && g->k <= g->block && g->n >= 4 * NR &&

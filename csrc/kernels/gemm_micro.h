@@ -127,13 +127,14 @@ VINLINE void accumulate_turns(int rows, int64_t k, const real *restrict a, int64
                          : "r"(base), "r"(pitch), "v"((row)[0]), "v"((row)[1])                     \
                          : "memory");                                                              \
     } while (0)
-/* The rows at the pointers: with an index a multiplication in place is two instructions inside. */
+/* The rows at the pointers, of which AVX-512 multiplies by an element in memory: with an index that
+ * is as many operations as a broadcast. The base is there twice, so that it is %3 here too. */
 #if defined(__AVX512F__)
 #define NNF_ADD_FIRST(element, base, pitch, row, sum)                                              \
     __asm__ volatile("vfmadd231p" NNF_TYPE " " element NNF_COPIES ", %4, %0\n\t"                   \
                      "vfmadd231p" NNF_TYPE " " element NNF_COPIES ", %5, %1"                       \
                      : "+v"((sum)[0]), "+v"((sum)[1])                                              \
-                     : "r"(base) /* %2 */, "r"(base), "v"((row)[0]), "v"((row)[1])                 \
+                     : "r"(base), "r"(base), "v"((row)[0]), "v"((row)[1])                          \
                      : "memory")
 #else
 #define NNF_ADD_FIRST NNF_ADD_ROW
