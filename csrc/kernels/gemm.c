@@ -116,9 +116,11 @@ static void multiply_dots(const product *g, const part *s, int64_t i, int64_t en
     const real *const columns = in_place ? g->b + col * g->b_col + s->p
                                 : s->b   ? s->b + (s->n - dots) * s->k
                                          : scratch;
+    if (dots == 0)
+        return;
     if (columns == scratch)
         pack_columns(g, col, dots, s->p, s->k, 1, scratch);
-    for (int64_t p = 0; dots && (p == 0 || p < s->k); p += BLOCKS * g->block) {
+    for (int64_t p = 0; p == 0 || p < s->k; p += BLOCKS * g->block) {
         const int64_t k = MIN(BLOCKS * g->block, s->k - p);
         const bool last = s->p + p + k == g->k;
         FN(gemm_dot_columns)(end - i, dots, k, g->a + row * g->a_row + s->p + p, g->a_row,

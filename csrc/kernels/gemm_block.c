@@ -146,6 +146,7 @@ VINLINE void fetch_tile(const gemm_column *out, int64_t row, int64_t ldc) {
         }
 }
 
+/* noinline: among the code of gemm_block sums of tiles would be spilled. */
 __attribute__((noinline)) static void whole_tile(const gemm_left *a, int64_t offset, const real *b,
                                                  const gemm_right *right, lines next,
                                                  const gemm_finish *f, int64_t row,

@@ -37,39 +37,37 @@ VINLINE void clear(int rows, int vectors, tile *t) {
  * ahead and overwrites factors: a fifth more instructions, which copy registers. AVX-512 multiplies
  * by an element in memory: as many instructions less as there are such rows, and one more load for
  * each, for which there is room in half the rows (`in_place`). */
-VINLINE void add_row(int vectors, bool in_place, const real *element, const vec *row, vec *sum) {
+VINLINE void add_row(bool in_place, const real *element, const vec *row, vec *sum) {
+#if defined(__FMA__) && !defined(__AVX512F__)
+    (void)in_place;
+    vec all;
+    __asm__("vbroadcasts" NNF_TYPE " %3, %2\n\t"
+            "vfmadd231p" NNF_TYPE " %4, %2, %0\n\t"
+            "vfmadd231p" NNF_TYPE " %5, %2, %1"
+            : "+x"(sum[0]), "+x"(sum[1]), "=&x"(all)
+            : "m"(*element), "x"(row[0]), "x"(row[1]));
+#else
+    NNF_EACH (v, NV)
 #if defined(__AVX512F__)
-    if (vectors == 2 && in_place) {
-        NNF_EACH (v, 2)
+        if (in_place)
             __asm__("vfmadd231p" NNF_TYPE " %1" NNF_COPIES ", %2, %0"
                     : "+v"(sum[v])
                     : "m"(*element), "v"(row[v]));
-        return;
-    }
-#elif defined(__FMA__)
-    if (vectors == 2) {
-        vec all;
-        __asm__("vbroadcasts" NNF_TYPE " %3, %2\n\t"
-                "vfmadd231p" NNF_TYPE " %4, %2, %0\n\t"
-                "vfmadd231p" NNF_TYPE " %5, %2, %1"
-                : "+x"(sum[0]), "+x"(sum[1]), "=&x"(all)
-                : "m"(*element), "x"(row[0]), "x"(row[1]));
-        return;
-    }
+        else
 #endif
+            sum[v] = vfma(vset1(*element), row[v], sum[v]);
     (void)in_place;
-    NNF_EACH (v, vectors)
-        sum[v] = vfma(vset1(*element), row[v], sum[v]);
+#endif
 }
 
 /* Adds the products of one depth: element i of the column is a[i * a_row]. */
-VINLINE void add_depth(int rows, int vectors, const real *a, int64_t a_row, const real *b,
-                       int64_t b_vector, tile *t) {
+VINLINE void add_depth(int rows, const real *a, int64_t a_row, const real *b, int64_t b_vector,
+                       tile *t) {
     vec row[NV];
-    NNF_EACH (v, vectors)
+    NNF_EACH (v, NV)
         row[v] = vload(b + v * b_vector);
     NNF_EACH (i, rows)
-        add_row(vectors, i % 2 == 1, a + i * a_row, row, t->sum[i]);
+        add_row(i % 2 == 1, a + i * a_row, row, t->sum[i]);
 }
 
 /* Adds products of depth k. Element (i, p) of a is a[i * a_row + p * a_depth], vector v of b's row
@@ -106,12 +104,12 @@ VINLINE void accumulate_turns(int rows, int64_t k, const real *restrict a, int64
             next += step;
         }
         NNF_EACH (p, TURN) {
-            add_depth(rows, NV, a + p * a_depth, a_row, b + p * b_depth, b_vector, t);
+            add_depth(rows, a + p * a_depth, a_row, b + p * b_depth, b_vector, t);
             __asm__ volatile("" ::: "memory"); /* loads of several depths are too many registers */
         }
     }
     for (; k > 0; k--, a += a_depth, b += b_depth)
-        add_depth(rows, NV, a, a_row, b, b_vector, t);
+        add_depth(rows, a, a_row, b, b_vector, t);
 }
 
 /* The same for rows of a that lie apart, each in one piece. In assembly for its addresses as well:

@@ -50,7 +50,7 @@ static inline tiling square_tiling(int64_t m, int64_t n, int64_t k) {
     return tiles_of(m, n, rows, cols);
 }
 
-/* All columns of some rows, which the task packs. */
+/* All columns of some rows, which the task packs: whole lines of a transposed a, or nearly. */
 static inline tiling row_tiling(int64_t m, int64_t n) {
     return tiles_of(m, n, share(m, 4 * MR, MC), NC);
 }

@@ -41,6 +41,8 @@ def many(names: Sequence[str], *values: Any) -> Sequence[Any]:
 
 def like(name: str, value: Any, other: Any) -> Array:
     """Return the argument as `one` does, in the dtype of an array that cannot be cast itself."""
+    if are_ready((value, other)):
+        return value
     array, dtype = one(name, value), getattr(other, "dtype", None)
     return array if dtype not in (FLOAT32, FLOAT64) else array.astype(dtype, copy=False)
 

@@ -7,7 +7,7 @@ as it usually does, is computed along: ``activation="relu"``.
 
 from typing import Any
 
-from ..backend import active, are_ready
+from ..backend import active
 from ._cast import Array, ArrayLike, like, many
 
 
@@ -175,6 +175,5 @@ def batch_norm_update(
     ValueError
         If the shapes differ, arrays share memory, or a number is out of range.
     """
-    if not are_ready((running_mean, running_var, mean, var)):
-        mean, var = like("mean", mean, running_mean), like("var", var, running_mean)
+    mean, var = like("mean", mean, running_mean), like("var", var, running_mean)
     active().batch_norm_update(running_mean, running_var, mean, var, count, momentum)
