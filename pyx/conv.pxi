@@ -14,11 +14,15 @@ cdef int check_algorithm(object algo, const nnf_conv *d) except -1:
                          f"got groups {d.groups}")
     if algo == "fold" and d.groups != 1:
         raise ValueError(f"algo 'fold' needs groups 1, got {d.groups}")
-    cdef bint tiled = (d.kh == d.kw and (d.kh == 3 or d.kh == 5) and d.stride_h == 1 and
-                       d.stride_w == 1 and d.dilation_h == 1 and d.dilation_w == 1)
-    if algo == "winograd" and not tiled:
-        raise ValueError(f"algo 'winograd' needs a weight of 3 x 3 or 5 x 5, stride 1 and dilation 1, got "
-                         f"{(d.kh, d.kw)}, {(d.stride_h, d.stride_w)} and "
+    cdef bint dense = d.dilation_h == 1 and d.dilation_w == 1
+    cdef bint three = d.kh == 3 and d.kw == 3, five = d.kh == 5 and d.kw == 5
+    cdef bint every = dense and d.stride_h == 1 and d.stride_w == 1
+    cdef bint second = (dense and d.stride_h == 2 and d.stride_w == 2 and d.pad_h == 1 and
+                        d.pad_w == 1)
+    if algo == "winograd" and not ((three or five) and every or three and second):
+        raise ValueError(f"algo 'winograd' needs a weight of 3 x 3 or 5 x 5 at stride 1, or of 3 x 3 at "
+                         f"stride 2 and padding 1, and dilation 1, got {(d.kh, d.kw)}, stride "
+                         f"{(d.stride_h, d.stride_w)}, padding {(d.pad_h, d.pad_w)} and dilation "
                          f"{(d.dilation_h, d.dilation_w)}")
     return <int>_ALGORITHMS.index(algo)
 

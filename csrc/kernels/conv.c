@@ -13,14 +13,19 @@ static bool depthwise_pays(const nnf_conv *d) {
            d->pad_h <= d->kh * d->dilation_h && d->pad_w <= d->kw * d->dilation_w;
 }
 
+static bool winograd_can(const nnf_conv *d) {
+    const bool three = d->kh == 3 && d->kw == 3, five = d->kh == 5 && d->kw == 5;
+    return d->dilation_h == 1 && d->dilation_w == 1 &&
+           (((three || five) && d->stride_h == 1 && d->stride_w == 1) ||
+            (three && d->stride_h == 2 && d->stride_w == 2 && d->pad_h == 1 && d->pad_w == 1));
+}
+
 /* Few channels do not pay for the transforms of images, few tiles for those of the kernels, and few
  * outputs leave tiles half empty. */
 static bool winograd_pays(const nnf_conv *d) {
     const int64_t size = d->kh == 3 ? 4 : 2; /* of a tile of outputs */
-    return (d->kh == 3 || d->kh == 5) && d->kw == d->kh && d->stride_h == 1 && d->stride_w == 1 &&
-           d->dilation_h == 1 && d->dilation_w == 1 && d->c / d->groups >= 8 &&
-           d->k / d->groups >= 8 && d->oh >= 3 && d->ow >= 3 &&
-           d->n * ceil_div(d->oh, size) * ceil_div(d->ow, size) >= 4;
+    return winograd_can(d) && d->c / d->groups >= 8 && d->k / d->groups >= 8 && d->oh >= 3 &&
+           d->ow >= 3 && d->n * ceil_div(d->oh, size) * ceil_div(d->ow, size) >= 4;
 }
 
 /* Folding is the faster input gradient up to 8 channels: 1.6 times there, 5 times at one. */

@@ -1,10 +1,10 @@
-/* winograd.c: stride-1 convolutions by F(4x4, 3x3), with a quarter of the multiplications, and by
- * F(2x2, 5x5), with 36 of 100.
+/* winograd.c: convolutions by F(4x4, 3x3), with a quarter of the multiplications, by F(2x2, 5x5),
+ * with 36 of 100, and of 3x3 taps at stride 2, with 81 of 144.
  *
  * y (images, rows, oh, ow) = weight (rows, channels, taps, taps) * x (images, channels, h, w).
- * Tiles of x become (36, channels, tiles); 36 products with the transformed weights (36, channels,
- * rows) give (36, rows, tiles), which are taken back to outputs. The input gradient is the same
- * with dy and the weights turned.
+ * Tiles of x become (entries, channels, tiles); the product of each entry with that of the
+ * transformed weights (36, channels, rows) gives (entries, rows, tiles), which are taken back to
+ * outputs. The input gradient is the same with dy and the weights turned.
  */
 #include "conv.h"
 
@@ -39,7 +39,9 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, int64_t channels, cons
     for (int64_t t = 0; t < tiles; t += MR) {
         tile sums;
         clear(MR, vectors, &sums);
-        for (int64_t c = 0; c < channels; c += VL)
+        for (int64_t c = 0; c < channels; c += VL) {
+            for (int i = 0; i < MR * VL; i += LINE)
+                __builtin_prefetch(images + c / VL * images_group + (t + MR) * VL + i, 0, 3);
             if (vectors == NV && channels - c >= VL)
                 accumulate_turns(MR, VL, images + c / VL * images_group + t * VL, VL, 1,
                                  weights + c * NR, NR, VL, NULL, 0, &sums);
@@ -47,6 +49,7 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, int64_t channels, cons
                 accumulate(MR, vectors, MIN(VL, channels - c),
                            images + c / VL * images_group + t * VL, VL, 1, 0,
                            weights + c * vectors * VL, vectors * VL, VL, &sums);
+        }
         for (int i = 0; i < MR; i++)
             for (int v = 0; v < vectors; v++) {
                 real *const to = products + v * products_group + (t + i) * VL;
@@ -56,18 +59,19 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, int64_t channels, cons
 }
 
 /* All entries of a panel of `vectors` <= NV groups, from channel group `from` of the images on. */
-static void multiply_panel(int64_t vectors, int64_t tiles, int64_t channels,
+static void multiply_panel(winograd_form form, int64_t vectors, int64_t tiles, int64_t channels,
                            const winograd_domain *images, int64_t from, const real *weights,
                            int64_t weights_entry, bool more, const winograd_domain *products,
                            int64_t to) {
-    for (int64_t e = 0; e < ENTRIES; e++, weights += weights_entry) {
+    for (int e = 0; e < entries_of(form); e++) {
+        const real *const b = weights + kernel_entry(form, e) * weights_entry;
         const real *const a = images->data + e * images->entry + from * images->group;
         real *const c = products->data + e * products->entry + to * products->group;
         if (vectors == NV)
-            multiply_vectors(NV, tiles, channels, a, images->group, weights, more, c,
+            multiply_vectors(NV, tiles, channels, a, images->group, b, more, c,
                              products->group);
         else
-            multiply_vectors(1, tiles, channels, a, images->group, weights, more, c,
+            multiply_vectors(1, tiles, channels, a, images->group, b, more, c,
                              products->group);
     }
 }
@@ -75,20 +79,22 @@ static void multiply_panel(int64_t vectors, int64_t tiles, int64_t channels,
 static int run_block(const winograd *g, const real *weights, int64_t first, int64_t tiles) {
     const int64_t channels = g->from.channels, entry = odd_lines(g->groups * VL * channels);
     winograd_domain images = winograd_shape(channels, tiles);
-    winograd_domain products = winograd_shape(g->to.rows, tiles);
+    winograd_domain products = winograd_shape(NR, tiles);
     real *const band = alloc_reals(winograd_band_size(&g->from));
-    images.data = alloc_reals(ENTRIES * images.entry);
-    products.data = alloc_reals(ENTRIES * products.entry);
+    images.data = alloc_reals(entries_of(g->from.form) * images.entry);
+    products.data = alloc_reals(entries_of(g->from.form) * products.entry);
     const bool ready = band && images.data && products.data;
     if (ready) {
         for (int64_t c = 0; c < groups_of(channels); c++)
             FN(winograd_image_tiles)(&g->from, first, tiles, c, &images, band);
-        for (int64_t q = 0; q < g->groups; q += NV)
-            multiply_panel(MIN(NV, g->groups - q), tiles, channels, &images, 0,
-                           weights + q * VL * channels, entry, false, &products, q);
-        for (int64_t q = 0; q < g->groups; q++)
-            FN(winograd_output_tiles)(&g->to, first, tiles, q * VL,
-                                      products.data + q * products.group, products.entry);
+        for (int64_t q = 0; q < g->groups; q += NV) {
+            const int64_t vectors = MIN(NV, g->groups - q);
+            multiply_panel(g->from.form, vectors, tiles, channels, &images, 0,
+                           weights + q * VL * channels, entry, false, &products, 0);
+            for (int64_t v = 0; v < vectors; v++)
+                FN(winograd_output_tiles)(&g->to, first, tiles, (q + v) * VL,
+                                          products.data + v * products.group, products.entry);
+        }
     }
     nnf_free(band);
     nnf_free(images.data);
@@ -99,19 +105,19 @@ static int run_block(const winograd *g, const real *weights, int64_t first, int6
 static double transform_work(int64_t vectors) { return 30.0 * (double)vectors; }
 
 static double multiply_work(const winograd *g) {
-    return 0.6 * (double)g->tiles * (double)(g->from.channels * g->to.rows);
+    return 0.6 / 36 * (double)(entries_of(g->from.form) * g->tiles) * (double)(g->from.channels * g->to.rows);
 }
 
 /* For many tiles: the weights are transformed once, the tiles in blocks that stay in the cache. */
 static int run_by_tiles(const winograd *g) {
     const int64_t channels = g->from.channels, entry = odd_lines(g->groups * VL * channels);
-    real *const weights = alloc_reals(ENTRIES * entry);
+    real *const weights = alloc_reals(KERNEL_ENTRIES * entry);
     if (!weights)
         return NNF_NO_MEMORY;
     PARALLEL_FOR(
         panel, ceil_div(g->groups, NV), 2 * transform_work(g->groups * channels),
         transform_panel(g, panel * NV, 0, channels, entry, weights + panel * NV * VL * channels));
-    int64_t block = MAX(CACHE / (ENTRIES * (groups_of(channels) + g->groups) * VL), 8 * MR);
+    int64_t block = MAX(CACHE / (entries_of(g->from.form) * (groups_of(channels) + NV) * VL), 8 * MR);
     block = round_up(MAX(MIN(block, ceil_div(g->tiles, 16)), 1), MR);
     atomic_int failed = 0;
     PARALLEL_FOR(index, ceil_div(g->tiles, block), multiply_work(g), {
@@ -125,16 +131,16 @@ static int run_by_tiles(const winograd *g) {
 
 static int run_panel(const winograd *g, const winograd_domain *images, int64_t group) {
     const int64_t n = MIN(NV, g->groups - group), channels = g->from.channels;
-    const int64_t block = round_up(MAX(CACHE / (ENTRIES * NV * VL), 1), VL);
+    const int64_t block = round_up(MAX(CACHE / (KERNEL_ENTRIES * NV * VL), 1), VL);
     const int64_t entry = odd_lines(MIN(block, channels) * n * VL);
     winograd_domain products = winograd_shape(n * VL, g->tiles);
-    real *const weights = alloc_reals(ENTRIES * entry);
-    products.data = alloc_reals(ENTRIES * products.entry);
+    real *const weights = alloc_reals(KERNEL_ENTRIES * entry);
+    products.data = alloc_reals(entries_of(g->from.form) * products.entry);
     const bool ready = weights && products.data;
     for (int64_t c = 0; ready && c < channels; c += block) {
         const int64_t depth = MIN(block, channels - c);
         transform_panel(g, group, c, depth, entry, weights);
-        multiply_panel(n, g->tiles, depth, images, c / VL, weights, entry, c > 0, &products, 0);
+        multiply_panel(g->from.form, n, g->tiles, depth, images, c / VL, weights, entry, c > 0, &products, 0);
     }
     for (int64_t q = 0; ready && q < n; q++)
         FN(winograd_output_tiles)(&g->to, 0, g->tiles, (group + q) * VL,
@@ -149,7 +155,7 @@ static int run_panel(const winograd *g, const winograd_domain *images, int64_t g
 static int run_by_rows(const winograd *g) {
     const int64_t channels = groups_of(g->from.channels);
     winograd_domain images = winograd_shape(g->from.channels, g->tiles);
-    images.data = alloc_reals(ENTRIES * images.entry);
+    images.data = alloc_reals(entries_of(g->from.form) * images.entry);
     if (!images.data)
         return NNF_NO_MEMORY;
     atomic_int failed = 0;
@@ -173,22 +179,21 @@ static int run_by_rows(const winograd *g) {
 /* By rows where the transformed weights outgrow the cache and the tiles do not. */
 static int run(winograd *g) {
     const int64_t channels = groups_of(g->from.channels) * VL, rows = g->groups * VL;
-    const bool large = ENTRIES * channels * rows > 4 * CACHE;
+    const bool large = KERNEL_ENTRIES * channels * rows > 4 * CACHE;
     return large && g->tiles <= 256 ? run_by_rows(g) : run_by_tiles(g);
 }
 
 /* The convolution of one group: from is what the kernels slide over, to is what they give. */
-static int convolve(const nnf_conv *d, winograd_images from, winograd_outputs to,
+static int convolve(winograd_form form, winograd_images from, winograd_outputs to,
                     winograd_kernels kernels) {
-    from.size = to.size = kernels.size = winograd_size(d);
-    from.images = d->n;
-    from.tiles_h = to.tiles_h = ceil_div(to.oh, to.size);
-    from.tiles_w = to.tiles_w = ceil_div(to.ow, to.size);
+    from.form = to.form = kernels.form = form;
+    from.tiles_h = to.tiles_h = ceil_div(to.oh, WINOGRAD[form].outputs);
+    from.tiles_w = to.tiles_w = ceil_div(to.ow, WINOGRAD[form].outputs);
     kernels.rows = to.rows;
     winograd g = {.from = from,
                   .to = to,
                   .kernels = kernels,
-                  .tiles = d->n * from.tiles_h * from.tiles_w,
+                  .tiles = from.images * from.tiles_h * from.tiles_w,
                   .groups = groups_of(to.rows)};
     return run(&g);
 }
@@ -198,7 +203,8 @@ int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, c
     const int64_t channels = d->c / d->groups, rows = d->k / d->groups, taps = d->kh * d->kw;
     int status = NNF_OK;
     for (int64_t group = 0; group < d->groups && status == NNF_OK; group++) {
-        const winograd_images from = {.channels = channels,
+        const winograd_images from = {.images = d->n,
+                                      .channels = channels,
                                       .height = d->h,
                                       .width = d->w,
                                       .pad_h = d->pad_h,
@@ -216,20 +222,25 @@ int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, c
         const winograd_kernels kernels = {.weight = weight + group * rows * channels * taps,
                                           .row_stride = channels * taps,
                                           .channel_stride = taps};
-        status = convolve(d, from, to, kernels);
+        status = convolve(winograd_form_of(d), from, to, kernels);
     }
     return status;
 }
 
 int FN(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx) {
     const int64_t channels = d->c / d->groups, rows = d->k / d->groups, taps = d->kh * d->kw;
+    /* At stride 2 tile (0, 0) of dx, whose padding is 1, sees dy from its first pixel on. */
+    const winograd_form form = winograd_form_of(d) == BY_2 ? FROM_2 : winograd_form_of(d);
+    const int64_t pad_h = form == FROM_2 ? 0 : d->kh - 1 - d->pad_h;
+    const int64_t pad_w = form == FROM_2 ? 0 : d->kw - 1 - d->pad_w;
     int status = NNF_OK;
     for (int64_t group = 0; group < d->groups && status == NNF_OK; group++) {
-        const winograd_images from = {.channels = rows,
+        const winograd_images from = {.images = d->n,
+                                      .channels = rows,
                                       .height = d->oh,
                                       .width = d->ow,
-                                      .pad_h = d->kh - 1 - d->pad_h,
-                                      .pad_w = d->kw - 1 - d->pad_w,
+                                      .pad_h = pad_h,
+                                      .pad_w = pad_w,
                                       .image_stride = d->k * d->oh * d->ow,
                                       .data = dy + group * rows * d->oh * d->ow};
         const winograd_outputs to = {.rows = channels,
@@ -241,7 +252,7 @@ int FN(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *w
                                           .row_stride = taps,
                                           .channel_stride = channels * taps,
                                           .turned = true};
-        status = convolve(d, from, to, kernels);
+        status = convolve(form, from, to, kernels);
     }
     return status;
 }

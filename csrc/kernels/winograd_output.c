@@ -1,4 +1,4 @@
-/* winograd_output.c: takes products (36, tiles, VL) in Winograd's domain back to outputs
+/* winograd_output.c: takes products (entries, tiles, VL) in Winograd's domain back to outputs
  * (rows, oh, ow), VL rows at a time, scaled, biased and activated.
  *
  * Neighbouring tiles of a row are stored together, as many as fill a vector of pixels.
@@ -24,53 +24,65 @@ __attribute__((noinline)) static void store_part(const vec *block, int64_t cols,
                         MIN(cols, width));
 }
 
-/* Writes size rows of `cols` pixels of VL rows of outputs where they belong, as far as y reaches:
+/* A vector of products; so many runs no CPU foresees. */
+VINLINE vec load_product(const real *product) {
+    __builtin_prefetch(product + 2 * VL);
+    return vload(product);
+}
+
+/* Writes `size` rows of `cols` pixels of VL rows of outputs where they belong, as far as y reaches:
  * pixel[i * cols + j][lane] to y[lane * plane + i * ow + j]. A transposition takes as many rows of
- * pixels as fit a vector. */
+ * pixels as fit a vector, or as many pixels of a row. */
 VINLINE void store_pixels(int size, int cols, const vec *pixel, int64_t lanes, int64_t height,
                           int64_t width, int64_t plane, int64_t ow, real *y) {
-    const bool whole = cols <= VL;
-    const int together = whole ? MIN(size, VL / cols) : 0;
-    for (int i = 0; whole && i < MIN(size, height); i += together) {
-        vec block[VL];
-        NNF_EACH (k, VL)
-            block[k] = k < together * cols ? pixel[i * cols + k] : vzero();
-        vtranspose(block);
-        real *const to = y + i * ow;
-        if (lanes < VL || height - i < together || width < cols)
-            store_part(block, cols, lanes, MIN(together, height - i), width, plane, ow, to);
-        else if (cols == VL)
-            store_whole(block, plane, to);
-        else
-            for (int64_t lane = 0; lane < VL; lane++)
-                for (int k = 0; k < together; k++)
-                    memcpy(to + lane * plane + k * ow, (const real *)&block[lane] + k * cols,
-                           (size_t)cols * sizeof(real));
-    }
-    for (int64_t i = 0; !whole && i < MIN(size, height); i++)
-        for (int64_t lane = 0; lane < lanes; lane++)
-            for (int64_t j = 0; j < MIN(width, cols); j++)
-                y[lane * plane + i * ow + j] = pixel[i * cols + j][lane];
+    const int piece = MIN(cols, VL), together = MIN(size, VL / piece);
+    for (int i = 0; i < MIN(size, height); i += together)
+        for (int j = 0; j < MIN(cols, width); j += piece) {
+            vec block[VL];
+            NNF_EACH (k, VL)
+                block[k] = k < together * piece ? pixel[i * cols + j + k] : vzero();
+            vtranspose(block);
+            real *const to = y + i * ow + j;
+            if (lanes < VL || height - i < together || width - j < piece)
+                store_part(block, piece, lanes, MIN(together, height - i), width - j, plane, ow,
+                           to);
+            else if (piece == VL)
+                store_whole(block, plane, to);
+            else
+                for (int64_t lane = 0; lane < VL; lane++)
+                    for (int k = 0; k < together; k++)
+                        memcpy(to + lane * plane + k * ow, (const real *)&block[lane] + k * piece,
+                               (size_t)piece * sizeof(real));
+        }
 }
 
 /* Pixels of one tile, pixel[i * pitch + j]. Not inlined, for the size of the wheel. */
-__attribute__((noinline)) static void output_tile(int size, const real *products, int64_t entry,
-                                                  vec scale, vec bias, nnf_activation act,
-                                                  int64_t pitch, vec *pixel) {
-    vec sums[ENTRIES], out[16];
-    NNF_EACH (e, ENTRIES) {
-        sums[e] = vload(products + e * entry);
-        __builtin_prefetch(products + e * entry + 2 * VL); /* so many runs no CPU foresees */
+__attribute__((noinline)) static void output_tile(winograd_form form, const real *products,
+                                                  int64_t entry, vec scale, vec bias,
+                                                  nnf_activation act, int64_t pitch, vec *pixel) {
+#define PRODUCT(i, j)  load_product(products + ((i)*9 + (j)) * entry)
+#define STORE(i, j, v) pixel[(i)*pitch + (j)] = activate((v)*scale + bias, act)
+    if (form == BY_2) {
+        WINOGRAD_LOOPS(by2_output, 9, 4, PRODUCT, STORE);
+        return;
+    } else if (form == FROM_2) {
+        WINOGRAD_LOOPS(from2_output, 9, 8, PRODUCT, STORE);
+        return;
     }
-    if (size == 4) {
+#undef PRODUCT
+    vec sums[KERNEL_ENTRIES], out[16];
+    EACH_OF_TILE (e, KERNEL_ENTRIES)
+        sums[e] = load_product(products + e * entry);
+    if (form == F4_3) {
         output4_2d(sums, out);
-        NNF_EACH (k, 16)
-            pixel[k / 4 * pitch + k % 4] = activate(out[k] * scale + bias, act);
+        EACH_OF_TILE (k, 16)
+            STORE(k / 4, k % 4, out[k]);
     } else {
         output2_2d(sums, out);
         NNF_EACH (k, 4)
-            pixel[k / 2 * pitch + k % 2] = activate(out[k] * scale + bias, act);
+            STORE(k / 2, k % 2, out[k]);
     }
+#undef STORE
 }
 
 /* `count` neighbouring tiles of one row. */
@@ -79,9 +91,9 @@ VINLINE void output_tiles(int size, int count, const winograd_outputs *to, const
     const int64_t lanes = MIN(VL, to->rows - row);
     const vec scale = to->scale ? vload_upto(to->scale + row, lanes) : vset1(1);
     const vec bias = to->bias ? vload_upto(to->bias + row, lanes) : vzero();
-    vec pixel[16 * MAX(1, VL / 4)];
+    vec pixel[MOST_OUTPUTS * (VL > 8 ? VL : 8)];
     for (int n = 0; n < count; n++)
-        output_tile(size, products + n * VL, entry, scale, bias, to->act, size * count,
+        output_tile(to->form, products + n * VL, entry, scale, bias, to->act, size * count,
                     pixel + n * size);
     store_pixels(size, size * count, pixel, lanes, to->oh - size * i, to->ow - size * j,
                  to->oh * to->ow, to->ow, y + row * to->oh * to->ow + size * (i * to->ow + j));
@@ -106,7 +118,10 @@ VINLINE void transform_back(int size, const winograd_outputs *to, int64_t first,
 
 void FN(winograd_output_tiles)(const winograd_outputs *to, int64_t first, int64_t tiles,
                                int64_t row, const real *products, int64_t entry) {
-    if (to->size == 4)
+    const int size = WINOGRAD[to->form].outputs;
+    if (size == 8)
+        transform_back(8, to, first, tiles, row, products, entry);
+    else if (size == 4)
         transform_back(4, to, first, tiles, row, products, entry);
     else
         transform_back(2, to, first, tiles, row, products, entry);

@@ -1,22 +1,22 @@
 /* winograd_tiles.c: takes images (channels, height, width) into Winograd's domain
- * (36, groups, tiles, VL), and kernels (rows, channels, taps, taps) to (36, channels, VL).
+ * (entries, groups, tiles, VL), and kernels (rows, channels, taps, taps) to (36, channels, VL).
  *
  * One group of VL channels at a time. The pixel rows that a row of tiles sees stand, padded and
- * with channels innermost, in a band of six rows (6, cols, VL) in the L1 cache; the next row of
- * tiles finds two of them there already.
+ * with channels innermost, in a band (height, cols, VL) in the L1 cache; the next row of tiles
+ * finds some of them there already.
  */
 #include "winograd.h"
 
-/* A band row's place: columns [0, cols) of image row `row`, from column `left` on. */
+/* Row `row` of the image has place row % height: columns [0, cols), from column `left` on. */
 typedef struct {
-    int64_t left, cols;
+    int64_t height, left, cols;
     real *rows;
 } tile_band;
 
 /* What is fetched ahead: pixels of a plane, channels of kernels. */
 enum { AHEAD = 256 / sizeof(real), CHANNELS_AHEAD = 8 };
 
-static real *band_row(const tile_band *b, int64_t row) { return b->rows + row % 6 * b->cols * VL; }
+static real *band_row(const tile_band *b, int64_t row) { return b->rows + row % b->height * b->cols * VL; }
 
 /* VL channels of n <= VL neighbouring pixels, channels innermost: out[pixel]. What comes AHEAD in
  * each plane is fetched: so many planes read in turns are no pattern that a CPU sees. */
@@ -82,31 +82,48 @@ static void fill_rows(const winograd_images *s, const tile_band *b, const real *
     }
 }
 
-VINLINE void image_tile(const real *const *rows, int64_t at, vec *out) {
-    vec in[ENTRIES];
-    NNF_EACH (i, 6)
-        NNF_EACH (j, 6)
-            in[i * 6 + j] = vload(rows[i] + at + j * VL);
-    image_2d(in, out);
+/* in[i * n + j] = pixel (i, j) of a tile of n x n. */
+VINLINE void load_tile(int n, const real *const *rows, int64_t at, vec *in) {
+    EACH_OF_TILE (i, n)
+        EACH_OF_TILE (j, n)
+            in[i * n + j] = vload(rows[i] + at + j * VL);
 }
 
-VINLINE void gradient_tile(int size, const real *const *rows, int64_t at, vec *out) {
-    vec in[16];
-    NNF_EACH (i, size)
-        NNF_EACH (j, size)
-            in[i * size + j] = vload(rows[i] + at + j * VL);
-    if (size == 4)
-        output4_transposed_2d(in, out);
+VINLINE void transform_tile(winograd_form form, bool gradient, const real *const *rows, int64_t at,
+                            int64_t entry, real *out) {
+#define PIXEL(i, j)    vload(rows[i] + at + (j)*VL)
+#define STORE(i, j, v) vstore(out + ((i)*9 + (j)) * entry, v)
+    vec in[KERNEL_ENTRIES], transformed[KERNEL_ENTRIES];
+    if (form == BY_2 && gradient) {
+        WINOGRAD_LOOPS(by2_output_transposed, 4, 9, PIXEL, STORE);
+        return;
+    } else if (form == BY_2) {
+        WINOGRAD_LOOPS(by2_image, 9, 9, PIXEL, STORE);
+        return;
+    } else if (form == FROM_2) {
+        WINOGRAD_LOOPS(from2_image, 5, 9, PIXEL, STORE);
+        return;
+    }
+#undef PIXEL
+#undef STORE
+    load_tile(gradient ? WINOGRAD[form].outputs : 6, rows, at, in);
+    if (!gradient)
+        image_2d(in, transformed);
+    else if (form == F4_3)
+        output4_transposed_2d(in, transformed);
     else
-        output2_transposed_2d(in, out);
+        output2_transposed_2d(in, transformed);
+    EACH_OF_TILE (e, 36)
+        vstore(out + e * entry, transformed[e]);
 }
 
-VINLINE void transform_tiles(const winograd_images *s, int size, bool gradient, int64_t first,
-                             int64_t tiles, int64_t group, const winograd_domain *to,
-                             real *band_rows) {
-    const int height = gradient ? size : 6; /* of what a tile sees */
-    const tile_band b = {-s->pad_w, size * s->tiles_w + height - size, band_rows};
-    const int64_t channel = group * VL, entry = to->entry;
+VINLINE void transform_tiles(const winograd_images *s, winograd_form form, bool gradient,
+                             int64_t first, int64_t tiles, int64_t group,
+                             const winograd_domain *to, real *band_rows) {
+    const winograd_sides side = WINOGRAD[s->form];
+    const int height = gradient ? side.outputs : side.seen, step = gradient ? height : side.step;
+    const tile_band b = {height, -s->pad_w, step * (s->tiles_w - 1) + height, band_rows};
+    const int64_t channel = group * VL;
     real *out = to->data + group * to->group;
     int64_t filled = 0; /* the first row of the image's padded rows that is not in the band */
     for (int64_t t = 0, run; t < tiles; t += run) { /* a run: tiles of one row */
@@ -115,36 +132,36 @@ VINLINE void transform_tiles(const winograd_images *s, int size, bool gradient, 
         run = MIN(tiles - t, s->tiles_w - j);
         const real *const pixels =
             s->data + image * s->image_stride + channel * s->height * s->width;
-        const real *rows[6];
+        const real *rows[MOST_POINTS];
         if (t == 0 || i == 0)
-            filled = size * i;
+            filled = step * i;
         for (int64_t r = 0; r < height; r++)
-            rows[r] = band_row(&b, size * i + r);
-        fill_rows(s, &b, pixels, s->channels - channel, filled, size * i + height);
-        filled = size * i + height;
-        for (int64_t k = j; k < j + run; k++, out += VL) {
-            vec transformed[ENTRIES];
-            if (gradient)
-                gradient_tile(size, rows, size * k * VL, transformed);
-            else
-                image_tile(rows, size * k * VL, transformed);
-            NNF_EACH (e, ENTRIES)
-                vstore(out + e * entry, transformed[e]);
-        }
+            rows[r] = band_row(&b, step * i + r);
+        fill_rows(s, &b, pixels, s->channels - channel, filled, step * i + height);
+        filled = step * i + height;
+        for (int64_t k = j; k < j + run; k++, out += VL)
+            transform_tile(form, gradient, rows, step * k * VL, to->entry, out);
     }
 }
 
 void FN(winograd_image_tiles)(const winograd_images *s, int64_t first, int64_t tiles, int64_t group,
                               const winograd_domain *to, real *band) {
-    transform_tiles(s, s->size, false, first, tiles, group, to, band);
+    if (s->form == BY_2)
+        transform_tiles(s, BY_2, false, first, tiles, group, to, band);
+    else if (s->form == FROM_2)
+        transform_tiles(s, FROM_2, false, first, tiles, group, to, band);
+    else /* the map of F2_5 is the same */
+        transform_tiles(s, F4_3, false, first, tiles, group, to, band);
 }
 
 void FN(winograd_gradient_tiles)(const winograd_images *s, int64_t first, int64_t tiles,
                                  int64_t group, const winograd_domain *to, real *band) {
-    if (s->size == 4)
-        transform_tiles(s, 4, true, first, tiles, group, to, band);
+    if (s->form == F4_3)
+        transform_tiles(s, F4_3, true, first, tiles, group, to, band);
+    else if (s->form == F2_5)
+        transform_tiles(s, F2_5, true, first, tiles, group, to, band);
     else
-        transform_tiles(s, 2, true, first, tiles, group, to, band);
+        transform_tiles(s, BY_2, true, first, tiles, group, to, band);
 }
 
 /* tap[t] = element t of the kernels, of `taps` elements, of VL rows. */
@@ -168,23 +185,25 @@ VINLINE void load_kernels(int taps, const real *kernel, int64_t row_stride, int6
     }
 }
 
-VINLINE void transform_kernels(int size, const winograd_kernels *w, const real *kernel,
+VINLINE void transform_kernels(winograd_form form, const winograd_kernels *w, const real *kernel,
                                int64_t rows, int64_t channels, int64_t entry, int64_t pitch,
                                real *out) {
-    const int taps = taps_of(size) * taps_of(size);
+    const int taps = WINOGRAD[form].taps * WINOGRAD[form].taps;
     for (int64_t c = 0; c < channels; c++) {
-        vec tap[MOST_TAPS], in[MOST_TAPS], transformed[ENTRIES];
+        vec tap[MOST_TAPS], in[MOST_TAPS], transformed[KERNEL_ENTRIES];
         const real *const of_channel = kernel + c * w->channel_stride;
         for (int64_t i = 0; i < MIN(VL, rows) && c + CHANNELS_AHEAD < channels; i++)
             __builtin_prefetch(of_channel + CHANNELS_AHEAD * w->channel_stride + i * w->row_stride);
         load_kernels(taps, of_channel, w->row_stride, rows, tap);
-        NNF_EACH (t, taps)
+        EACH_OF_TILE (t, taps)
             in[t] = tap[w->turned ? taps - 1 - t : t];
-        if (size == 4)
+        if (form == F4_3)
             weight3_2d(in, transformed);
-        else
+        else if (form == F2_5)
             weight5_2d(in, transformed);
-        NNF_EACH (e, ENTRIES)
+        else
+            by2_weight_2d(in, transformed);
+        EACH_OF_TILE (e, KERNEL_ENTRIES)
             vstore(out + e * entry + c * pitch, transformed[e]);
     }
 }
@@ -192,8 +211,10 @@ VINLINE void transform_kernels(int size, const winograd_kernels *w, const real *
 void FN(winograd_kernel_tiles)(const winograd_kernels *w, int64_t row, int64_t channel,
                                int64_t channels, int64_t entry, int64_t pitch, real *out) {
     const real *const kernel = w->weight + row * w->row_stride + channel * w->channel_stride;
-    if (w->size == 4)
-        transform_kernels(4, w, kernel, w->rows - row, channels, entry, pitch, out);
+    if (w->form == F4_3)
+        transform_kernels(F4_3, w, kernel, w->rows - row, channels, entry, pitch, out);
+    else if (w->form == F2_5)
+        transform_kernels(F2_5, w, kernel, w->rows - row, channels, entry, pitch, out);
     else
-        transform_kernels(2, w, kernel, w->rows - row, channels, entry, pitch, out);
+        transform_kernels(BY_2, w, kernel, w->rows - row, channels, entry, pitch, out);
 }

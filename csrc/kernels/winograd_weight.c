@@ -1,7 +1,8 @@
-/* winograd_weight.c: weight gradient of 3x3 and 5x5 stride-1 convolutions in Winograd's domain.
+/* winograd_weight.c: weight gradient of 3x3 and 5x5 convolutions in Winograd's domain.
  *
- * dweight (rows, channels, taps, taps): x becomes (36, channels, tiles) and dy (36, rows, tiles);
- * their products, summed over all tiles, are (36, channels, rows) and are transformed back once.
+ * dweight (rows, channels, taps, taps): x becomes (entries, channels, tiles) and dy (entries, rows,
+ * tiles); their products, summed over all tiles, and over the entries that a kernel's entry meets,
+ * are (36, channels, rows) and are transformed back once.
  * Either the tiles are cut into parts, each summed by one thread in order, the parts added in
  * order; or, where those sums outgrow the cache, all tiles are transformed first, and each block of
  * channels and rows is summed over all of them and transformed back while it is in the cache.
@@ -29,8 +30,10 @@ typedef struct {
 } weight_gradient;
 
 /* Entry (1, 1) of a gradient tile is the sum of its pixels. */
-static vec sum_tiles(int64_t tiles, const winograd_domain *dy, int64_t row_group) {
-    const real *const at = dy->data + 7 * dy->entry + row_group * dy->group;
+static vec sum_tiles(const weight_gradient *g, int64_t tiles, const winograd_domain *dy,
+                     int64_t row_group) {
+    const int64_t entry = WINOGRAD[g->dy.form].points + 1;
+    const real *const at = dy->data + entry * dy->entry + row_group * dy->group;
     vec sum = vzero();
     for (int64_t t = 0; t < tiles; t++)
         sum += vload(at + t * VL);
@@ -44,6 +47,9 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, const real *x, const r
     for (int i = 0; i < VL; i += STEP) {
         tile t;
         clear(STEP, vectors, &t);
+        for (int k = 0; more && k < STEP; k++)
+            for (int v = 0; v < vectors; v++)
+                __builtin_prefetch(sums + (i + k) * pitch + v * VL, 1);
         if (vectors == NV)
             accumulate_turns(STEP, tiles, x + i, 1, VL, dy, VL, dy_group, NULL, 0, &t);
         else
@@ -58,22 +64,28 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, const real *x, const r
 
 /* sums (36, channels, rows) with `entry` reals from entry to entry: of `channels` groups from
  * `channel` on and `rows` groups from `row`. */
-static void multiply_groups(int64_t tiles, const winograd_domain *x, int64_t channel,
-                            int64_t channels, const winograd_domain *dy, int64_t row, int64_t rows,
-                            bool more, real *sums, int64_t entry) {
-    for (int64_t e = 0; e < ENTRIES; e++)
+static void multiply_groups(winograd_form form, int64_t tiles, const winograd_domain *x,
+                            int64_t channel, int64_t channels, const winograd_domain *dy,
+                            int64_t row, int64_t rows, bool more, real *sums, int64_t entry) {
+    bool begun[KERNEL_ENTRIES];
+    for (int e = 0; e < KERNEL_ENTRIES; e++)
+        begun[e] = more;
+    for (int e = 0; e < entries_of(form); e++) {
+        const int of = kernel_entry(form, e);
         for (int64_t q = 0; q < rows; q += NV)
             for (int64_t c = 0; c < channels; c++) {
                 const real *const a = x->data + e * x->entry + (channel + c) * x->group;
                 const real *const b = dy->data + e * dy->entry + (row + q) * dy->group;
-                real *const to = sums + e * entry + (c * VL * rows + q) * VL;
+                real *const to = sums + of * entry + (c * VL * rows + q) * VL;
                 if (rows - q >= NV)
-                    multiply_vectors(NV, tiles, a, b, dy->group, more, to, rows * VL);
+                    multiply_vectors(NV, tiles, a, b, dy->group, begun[of], to, rows * VL);
                 else
                     for (int64_t v = 0; v < rows - q; v++)
-                        multiply_vectors(1, tiles, a, b + v * dy->group, 0, more, to + v * VL,
+                        multiply_vectors(1, tiles, a, b + v * dy->group, 0, begun[of], to + v * VL,
                                          rows * VL);
             }
+        begun[of] = true;
+    }
 }
 
 /* tap[t] (VL) to element t of the kernels, of `taps` elements, of `rows` <= VL rows. */
@@ -96,17 +108,19 @@ static void store_kernels(int taps, const vec *tap, int64_t rows, real *kernel,
 /* Transforms the sums (VL) of one channel and VL rows back, of `parts` parts (36, entry) each. */
 static void transform_back(const weight_gradient *g, const real *sums, int64_t entry, int64_t parts,
                            int64_t channel, int64_t row) {
-    const int taps = taps_of(g->x.size) * taps_of(g->x.size);
-    vec sum[ENTRIES], kernel[MOST_TAPS];
-    NNF_EACH (e, ENTRIES) {
+    const int side = WINOGRAD[g->x.form].taps, taps = side * side;
+    vec sum[KERNEL_ENTRIES], kernel[MOST_TAPS];
+    EACH_OF_TILE (e, KERNEL_ENTRIES) {
         sum[e] = vload(sums + e * entry);
         for (int64_t part = 1; part < parts; part++)
-            sum[e] += vload(sums + (part * ENTRIES + e) * entry);
+            sum[e] += vload(sums + (part * KERNEL_ENTRIES + e) * entry);
     }
-    if (g->x.size == 4)
+    if (g->x.form == F4_3)
         weight3_transposed_2d(sum, kernel);
-    else
+    else if (g->x.form == F2_5)
         weight5_transposed_2d(sum, kernel);
+    else
+        by2_weight_transposed_2d(sum, kernel);
     store_kernels(taps, kernel, MIN(VL, g->dy.channels - row),
                   g->dweight + (row * g->x.channels + channel) * taps, g->x.channels * taps);
 }
@@ -117,11 +131,11 @@ static int64_t sums_entry(int64_t channel_groups, int64_t row_groups) {
     return odd_lines(channel_groups * row_groups * VL * VL);
 }
 static int64_t sums_size(const weight_gradient *g) {
-    return ENTRIES * sums_entry(channel_groups(g), row_groups(g));
+    return KERNEL_ENTRIES * sums_entry(channel_groups(g), row_groups(g));
 }
 
 static double multiply_work(const weight_gradient *g) {
-    return 0.6 * (double)g->tiles * (double)(g->x.channels * g->dy.channels);
+    return 0.6 / 36 * (double)(entries_of(g->x.form) * g->tiles) * (double)(g->x.channels * g->dy.channels);
 }
 
 /* Tiles [begin, end) in blocks that stay in the cache. */
@@ -130,8 +144,8 @@ static int sum_part(const weight_gradient *g, int64_t begin, int64_t end, int64_
     winograd_domain x = winograd_shape(g->x.channels, block);
     winograd_domain dy = winograd_shape(g->dy.channels, block);
     real *const band = alloc_reals(MAX(winograd_band_size(&g->x), winograd_band_size(&g->dy)));
-    x.data = alloc_reals(ENTRIES * x.entry);
-    dy.data = alloc_reals(ENTRIES * dy.entry);
+    x.data = alloc_reals(entries_of(g->x.form) * x.entry);
+    dy.data = alloc_reals(entries_of(g->x.form) * dy.entry);
     const bool ready = band && x.data && dy.data;
     for (int64_t first = begin; ready && first < end; first += block) {
         const int64_t tiles = MIN(block, end - first);
@@ -140,9 +154,9 @@ static int sum_part(const weight_gradient *g, int64_t begin, int64_t end, int64_
         for (int64_t r = 0; r < row_groups(g); r++) {
             real *const bias = bias_sums + r * VL;
             FN(winograd_gradient_tiles)(&g->dy, first, tiles, r, &dy, band);
-            vstore(bias, sum_tiles(tiles, &dy, r) + (first > begin ? vload(bias) : vzero()));
+            vstore(bias, sum_tiles(g, tiles, &dy, r) + (first > begin ? vload(bias) : vzero()));
         }
-        multiply_groups(tiles, &x, 0, channel_groups(g), &dy, 0, row_groups(g), first > begin, sums,
+        multiply_groups(g->x.form, tiles, &x, 0, channel_groups(g), &dy, 0, row_groups(g), first > begin, sums,
                         sums_entry(channel_groups(g), row_groups(g)));
     }
     nnf_free(band);
@@ -164,7 +178,10 @@ static int64_t choose_parts(const weight_gradient *g) {
 static int run_by_parts(const weight_gradient *g) {
     const int64_t parts = choose_parts(g), size = sums_size(g), rows = row_groups(g);
     const int64_t lanes = (channel_groups(g) + rows) * VL;
-    const int64_t block = MIN(MAX(CACHE / (ENTRIES * lanes), 32), ceil_div(g->tiles, parts));
+    /* Of sums that go through the cache with every block, blocks are larger. */
+    const int64_t least = size > 2 * CACHE ? 64 : 32;
+    const int64_t fit = CACHE / (entries_of(g->x.form) * lanes);
+    const int64_t block = MIN(MAX(fit, least), ceil_div(g->tiles, parts));
     real *const sums = alloc_reals(parts * (size + rows * VL));
     if (!sums)
         return NNF_NO_MEMORY;
@@ -177,7 +194,7 @@ static int run_by_parts(const weight_gradient *g) {
     });
     PARALLEL_FOR(c, g->x.channels, 30.0 * (double)(parts * g->x.channels * rows), {
         for (int64_t r = 0; r < rows; r++)
-            transform_back(g, sums + (c * rows + r) * VL, size / ENTRIES, parts, c, r * VL);
+            transform_back(g, sums + (c * rows + r) * VL, size / KERNEL_ENTRIES, parts, c, r * VL);
     });
     for (int64_t r = 0; g->dbias && r < g->dy.channels; r++) {
         g->dbias[r] = 0;
@@ -200,7 +217,7 @@ static int transform_group(const weight_gradient *g, int64_t i, const winograd_d
     else
         FN(winograd_gradient_tiles)(&g->dy, 0, g->tiles, r, dy, band);
     if (r >= 0 && g->dbias)
-        vstore_upto(g->dbias + r * VL, sum_tiles(g->tiles, dy, r), g->dy.channels - r * VL);
+        vstore_upto(g->dbias + r * VL, sum_tiles(g, g->tiles, dy, r), g->dy.channels - r * VL);
     nnf_free(band);
     return NNF_OK;
 }
@@ -210,10 +227,10 @@ static int sum_block(const weight_gradient *g, const winograd_domain *x, const w
                      int64_t channel, int64_t row) {
     const int64_t channels = MIN(BLOCK, channel_groups(g) - channel);
     const int64_t rows = MIN(BLOCK, row_groups(g) - row), entry = sums_entry(channels, rows);
-    real *const sums = alloc_reals(ENTRIES * entry);
+    real *const sums = alloc_reals(KERNEL_ENTRIES * entry);
     if (!sums)
         return NNF_NO_MEMORY;
-    multiply_groups(g->tiles, x, channel, channels, dy, row, rows, false, sums, entry);
+    multiply_groups(g->x.form, g->tiles, x, channel, channels, dy, row, rows, false, sums, entry);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < MIN(channels * VL, g->x.channels - channel * VL); c++)
             transform_back(g, sums + (c * rows + r) * VL, entry, 1, channel * VL + c,
@@ -224,8 +241,8 @@ static int sum_block(const weight_gradient *g, const winograd_domain *x, const w
 
 static int run_by_blocks(const weight_gradient *g, winograd_domain x, winograd_domain dy) {
     const int64_t channels = channel_groups(g), rows = row_groups(g);
-    x.data = alloc_reals(ENTRIES * x.entry);
-    dy.data = alloc_reals(ENTRIES * dy.entry);
+    x.data = alloc_reals(entries_of(g->x.form) * x.entry);
+    dy.data = alloc_reals(entries_of(g->x.form) * dy.entry);
     atomic_int failed = !x.data || !dy.data;
     if (!failed)
         PARALLEL_FOR(i, channels + rows, 30.0 * (double)((channels + rows) * g->tiles), {
@@ -248,7 +265,7 @@ static int run(const weight_gradient *g) {
     const winograd_domain x = winograd_shape(g->x.channels, g->tiles);
     const winograd_domain dy = winograd_shape(g->dy.channels, g->tiles);
     const int64_t shared = ((int64_t)24 << 20) / (int64_t)sizeof(real);
-    if (sums_size(g) > 2 * CACHE && ENTRIES * (x.entry + dy.entry) <= shared)
+    if (sums_size(g) > 2 * CACHE && entries_of(g->x.form) * (x.entry + dy.entry) <= shared)
         return run_by_blocks(g, x, dy);
     return run_by_parts(g);
 }
@@ -256,12 +273,13 @@ static int run(const weight_gradient *g) {
 int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                  real *dbias) {
     const int64_t channels = d->c / d->groups, rows = d->k / d->groups;
-    const int size = winograd_size(d);
+    const winograd_form form = winograd_form_of(d);
+    const int64_t size = WINOGRAD[form].outputs;
     const int64_t tiles_h = ceil_div(d->oh, size), tiles_w = ceil_div(d->ow, size);
     int status = NNF_OK;
     for (int64_t group = 0; group < d->groups && status == NNF_OK; group++) {
         const weight_gradient g = {
-            .x = {.size = size,
+            .x = {.form = form,
                   .images = d->n,
                   .channels = channels,
                   .height = d->h,
@@ -272,7 +290,7 @@ int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *
                   .tiles_w = tiles_w,
                   .image_stride = d->c * d->h * d->w,
                   .data = x + group * channels * d->h * d->w},
-            .dy = {.size = size,
+            .dy = {.form = form,
                    .images = d->n,
                    .channels = rows,
                    .height = d->oh,
