@@ -25,6 +25,8 @@ BLOCKS = [
     cases.Conv((3, 9, 13, 10), (17, 9, 5, 5), padding=2),
     cases.Conv((2, 24, 8, 8), (8, 24, 5, 5)),
     cases.Conv((9, 150, 5, 6), (140, 150, 3, 3), padding=1),  # the weights outgrow the cache
+    cases.Conv((3, 18, 17, 12), (20, 9, 3, 3), stride=2, padding=1, groups=2),
+    cases.Conv((9, 130, 7, 9), (110, 130, 3, 3), stride=2, padding=1),
     cases.Conv((1, 9, 40, 81), (11, 9, 3, 3), stride=2, padding=1),  # rows of several vectors,
     cases.Conv((2, 5, 6, 76), (3, 5, 1, 1), stride=2),  # strided, and pixels that no tap reaches
     cases.Conv((2, 40, 7, 45), (12, 40, 1, 1)),  # many panels of pixels side by side
@@ -39,8 +41,9 @@ def supports(algo, case):
         return case.groups == case.x[1]
     if algo == "fold":
         return case.groups == 1
-    square = case.weight[2:] in ((3, 3), (5, 5))
-    return algo != "winograd" or (square and case.stride == case.dilation == 1)
+    square = case.weight[2:] in ((3, 3), (5, 5)) and case.stride == case.dilation == 1
+    second = (case.weight[2:], *case[2:5]) == ((3, 3), 2, 1, 1)
+    return algo != "winograd" or square or second
 
 
 def operands(case, dtype, make=integers):
@@ -155,8 +158,11 @@ def test_gradients_agree_with_finite_differences(case):
         ("depthwise", cases.CONV[8]),
         ("fold", cases.CONV[8]),
         ("winograd", cases.CONV[5]),
-        ("winograd", cases.CONV[4]),
         ("winograd", cases.CONV[6]),
+        ("winograd", cases.CONV[9]),
+        ("winograd", cases.Conv((1, 2, 9, 9), (3, 2, 3, 3), stride=2)),
+        ("winograd", cases.Conv((1, 2, 9, 9), (3, 2, 5, 5), stride=2, padding=1)),
+        ("winograd", cases.Conv((1, 2, 9, 9), (3, 2, 3, 3), stride=(1, 2), padding=1)),
     ],
 )
 def test_an_algorithm_that_cannot_is_refused(algo, case):
@@ -187,6 +193,10 @@ def test_winograd_keeps_nan_within_its_tiles():
     y = native.conv2d(x, weight, None, 1, 1, algo="winograd")
     assert np.isnan(y[0, :, 4:7, 5:8]).all()
     y[0, :, 4:8, 4:8] = 0
+    assert np.isfinite(y).all()
+    y = native.conv2d(x, weight, None, 2, 1, algo="winograd")
+    assert np.isnan(y[0, :, 3, 3]).all()
+    y[0, :, :4, :4] = 0
     assert np.isfinite(y).all()
 
 

@@ -71,6 +71,8 @@ CONVOLUTIONS: tuple[tuple[Array, Array, str, dict[str, int]], ...] = (
     (DEEP, DEEP_WEIGHT, "winograd", {"padding": 1}),
     (IMAGES, normal((20, 31, 5, 5), np.float32, 2), "winograd", {"padding": 2}),
     (IMAGES.reshape(3, 93, 30, 31), normal((70, 93, 3, 3), np.float32, 2), "winograd", {}),
+    (IMAGE, WEIGHT, "winograd", {"stride": 2, "padding": 1}),
+    (DEEP, DEEP_WEIGHT, "winograd", {"stride": 2, "padding": 1}),
     (IMAGE, WEIGHT, "fold", {}),
     (DEEP, DEEP_WEIGHT, "gemm", {"padding": 1}),
     (IMAGES, normal((20, 31, 3, 3), np.float32, 2), "gemm", {"stride": 2}),

@@ -21,11 +21,13 @@ static bool winograd_can(const nnf_conv *d) {
 }
 
 /* Few channels do not pay for the transforms of images, few tiles for those of the kernels, and few
- * outputs leave tiles half empty. */
+ * outputs leave tiles half empty: at stride 2, which saves less, more than half is too much. */
 static bool winograd_pays(const nnf_conv *d) {
     const int64_t size = d->kh == 3 ? 4 : 2; /* of a tile of outputs */
+    const int64_t tiles = ceil_div(d->oh, size) * ceil_div(d->ow, size);
     return winograd_can(d) && d->c / d->groups >= 8 && d->k / d->groups >= 8 && d->oh >= 3 &&
-           d->ow >= 3 && d->n * ceil_div(d->oh, size) * ceil_div(d->ow, size) >= 4;
+           d->ow >= 3 && d->n * tiles >= 4 &&
+           (d->stride_h == 1 || 2 * d->oh * d->ow >= size * size * tiles);
 }
 
 /* Folding is the faster input gradient up to 8 channels: 1.6 times there, 5 times at one. */

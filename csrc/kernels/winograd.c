@@ -68,12 +68,20 @@ static void multiply_panel(winograd_form form, int64_t vectors, int64_t tiles, i
         const real *const a = images->data + e * images->entry + from * images->group;
         real *const c = products->data + e * products->entry + to * products->group;
         if (vectors == NV)
-            multiply_vectors(NV, tiles, channels, a, images->group, b, more, c,
-                             products->group);
+            multiply_vectors(NV, tiles, channels, a, images->group, b, more, c, products->group);
         else
-            multiply_vectors(1, tiles, channels, a, images->group, b, more, c,
-                             products->group);
+            multiply_vectors(1, tiles, channels, a, images->group, b, more, c, products->group);
     }
+}
+
+/* Tiles that fill up the last register tiles are zeros: what the memory held may be denormal, which
+ * is slow. */
+static void fill_up(const winograd *g, const winograd_domain *images, int64_t tiles) {
+    const int64_t rest = round_up(tiles, MR) - tiles;
+    for (int64_t e = 0; rest && e < entries_of(g->from.form); e++)
+        for (int64_t c = 0; c < groups_of(g->from.channels); c++)
+            memset(images->data + e * images->entry + c * images->group + tiles * VL, 0,
+                   (size_t)(rest * VL) * sizeof(real));
 }
 
 static int run_block(const winograd *g, const real *weights, int64_t first, int64_t tiles) {
@@ -87,6 +95,7 @@ static int run_block(const winograd *g, const real *weights, int64_t first, int6
     if (ready) {
         for (int64_t c = 0; c < groups_of(channels); c++)
             FN(winograd_image_tiles)(&g->from, first, tiles, c, &images, band);
+        fill_up(g, &images, tiles);
         for (int64_t q = 0; q < g->groups; q += NV) {
             const int64_t vectors = MIN(NV, g->groups - q);
             multiply_panel(g->from.form, vectors, tiles, channels, &images, 0,
@@ -105,7 +114,8 @@ static int run_block(const winograd *g, const real *weights, int64_t first, int6
 static double transform_work(int64_t vectors) { return 30.0 * (double)vectors; }
 
 static double multiply_work(const winograd *g) {
-    return 0.6 / 36 * (double)(entries_of(g->from.form) * g->tiles) * (double)(g->from.channels * g->to.rows);
+    return 0.6 / 36 * (double)(entries_of(g->from.form) * g->tiles) *
+           (double)(g->from.channels * g->to.rows);
 }
 
 /* For many tiles: the weights are transformed once, the tiles in blocks that stay in the cache. */
@@ -117,7 +127,8 @@ static int run_by_tiles(const winograd *g) {
     PARALLEL_FOR(
         panel, ceil_div(g->groups, NV), 2 * transform_work(g->groups * channels),
         transform_panel(g, panel * NV, 0, channels, entry, weights + panel * NV * VL * channels));
-    int64_t block = MAX(CACHE / (entries_of(g->from.form) * (groups_of(channels) + NV) * VL), 8 * MR);
+    int64_t block =
+        MAX(CACHE / (entries_of(g->from.form) * (groups_of(channels) + NV) * VL), 8 * MR);
     block = round_up(MAX(MIN(block, ceil_div(g->tiles, 16)), 1), MR);
     atomic_int failed = 0;
     PARALLEL_FOR(index, ceil_div(g->tiles, block), multiply_work(g), {
@@ -140,7 +151,8 @@ static int run_panel(const winograd *g, const winograd_domain *images, int64_t g
     for (int64_t c = 0; ready && c < channels; c += block) {
         const int64_t depth = MIN(block, channels - c);
         transform_panel(g, group, c, depth, entry, weights);
-        multiply_panel(g->from.form, n, g->tiles, depth, images, c / VL, weights, entry, c > 0, &products, 0);
+        multiply_panel(g->from.form, n, g->tiles, depth, images, c / VL, weights, entry, c > 0,
+                       &products, 0);
     }
     for (int64_t q = 0; ready && q < n; q++)
         FN(winograd_output_tiles)(&g->to, 0, g->tiles, (group + q) * VL,
@@ -167,6 +179,7 @@ static int run_by_rows(const winograd *g) {
             failed = 1;
         nnf_free(band);
     });
+    fill_up(g, &images, g->tiles);
     if (!failed)
         PARALLEL_FOR(panel, ceil_div(g->groups, NV), multiply_work(g), {
             if (run_panel(g, &images, panel * NV) != NNF_OK)

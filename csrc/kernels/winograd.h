@@ -64,8 +64,8 @@ VINLINE int64_t groups_of(int64_t channels) { return ceil_div(channels, VL); }
  * same cache sets. */
 VINLINE int64_t odd_lines(int64_t reals) { return (ceil_div(reals, LINE) | 1) * LINE; }
 
-/* The strides for so many channels and tiles; the latter rounded up to whole register tiles, which
- * read the tiles too many and give sums that nobody reads. */
+/* The strides for so many channels and tiles; the latter rounded up to whole register tiles, of
+ * which those too many are zeros. */
 VINLINE winograd_domain winograd_shape(int64_t channels, int64_t tiles) {
     const int64_t group = round_up(tiles, MR) * VL;
     return (winograd_domain){.entry = odd_lines(groups_of(channels) * group), .group = group};

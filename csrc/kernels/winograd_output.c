@@ -60,8 +60,8 @@ VINLINE void store_pixels(int size, int cols, const vec *pixel, int64_t lanes, i
 __attribute__((noinline)) static void output_tile(winograd_form form, const real *products,
                                                   int64_t entry, vec scale, vec bias,
                                                   nnf_activation act, int64_t pitch, vec *pixel) {
-#define PRODUCT(i, j)  load_product(products + ((i)*9 + (j)) * entry)
-#define STORE(i, j, v) pixel[(i)*pitch + (j)] = activate((v)*scale + bias, act)
+#define PRODUCT(i, j)  load_product(products + ((i) * 9 + (j)) * entry)
+#define STORE(i, j, v) pixel[(i) * pitch + (j)] = activate((v) * scale + bias, act)
     if (form == BY_2) {
         WINOGRAD_LOOPS(by2_output, 9, 4, PRODUCT, STORE);
         return;
@@ -71,8 +71,11 @@ __attribute__((noinline)) static void output_tile(winograd_form form, const real
     }
 #undef PRODUCT
     vec sums[KERNEL_ENTRIES], out[16];
-    EACH_OF_TILE (e, KERNEL_ENTRIES)
-        sums[e] = load_product(products + e * entry);
+    EACH_OF_TILE (e, KERNEL_ENTRIES) {
+        sums[e] = load_product(products);
+        products += entry;
+        __asm__("" : "+r"(products)); /* as in store_entries */
+    }
     if (form == F4_3) {
         output4_2d(sums, out);
         EACH_OF_TILE (k, 16)

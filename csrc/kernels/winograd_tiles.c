@@ -16,7 +16,9 @@ typedef struct {
 /* What is fetched ahead: pixels of a plane, channels of kernels. */
 enum { AHEAD = 256 / sizeof(real), CHANNELS_AHEAD = 8 };
 
-static real *band_row(const tile_band *b, int64_t row) { return b->rows + row % b->height * b->cols * VL; }
+static real *band_row(const tile_band *b, int64_t row) {
+    return b->rows + row % b->height * b->cols * VL;
+}
 
 /* VL channels of n <= VL neighbouring pixels, channels innermost: out[pixel]. What comes AHEAD in
  * each plane is fetched: so many planes read in turns are no pattern that a CPU sees. */
@@ -33,8 +35,8 @@ VINLINE void interleave(const real *from, int64_t plane, int64_t channels, int64
 }
 
 /* Padded row `row` of the band: image row `row - pad_h`, zeros outside. */
-static void fill_row(const winograd_images *s, const tile_band *b, const real *image,
-                     int64_t channels, int64_t row) {
+__attribute__((noinline)) static void fill_row(const winograd_images *s, const tile_band *b,
+                                               const real *image, int64_t channels, int64_t row) {
     const bool inside = row >= s->pad_h && row < s->pad_h + s->height;
     const int64_t begin = inside ? MIN(MAX(0, -b->left), b->cols) : 0;
     const int64_t end = inside ? MAX(begin, MIN(b->cols, s->width - b->left)) : 0;
@@ -82,51 +84,45 @@ static void fill_rows(const winograd_images *s, const tile_band *b, const real *
     }
 }
 
-/* in[i * n + j] = pixel (i, j) of a tile of n x n. */
-VINLINE void load_tile(int n, const real *const *rows, int64_t at, vec *in) {
-    EACH_OF_TILE (i, n)
-        EACH_OF_TILE (j, n)
-            in[i * n + j] = vload(rows[i] + at + j * VL);
-}
+/* Maps of `tiles` neighbours, `step` reals apart in the rows that they see. */
+typedef void tile_map(const real *const *rows, int64_t step, int64_t tiles, int64_t entry,
+                      real *out);
 
-VINLINE void transform_tile(winograd_form form, bool gradient, const real *const *rows, int64_t at,
-                            int64_t entry, real *out) {
-#define PIXEL(i, j)    vload(rows[i] + at + (j)*VL)
-#define STORE(i, j, v) vstore(out + ((i)*9 + (j)) * entry, v)
-    vec in[KERNEL_ENTRIES], transformed[KERNEL_ENTRIES];
-    if (form == BY_2 && gradient) {
-        WINOGRAD_LOOPS(by2_output_transposed, 4, 9, PIXEL, STORE);
-        return;
-    } else if (form == BY_2) {
-        WINOGRAD_LOOPS(by2_image, 9, 9, PIXEL, STORE);
-        return;
-    } else if (form == FROM_2) {
-        WINOGRAD_LOOPS(from2_image, 5, 9, PIXEL, STORE);
-        return;
+#define MAP_TILES(name, ...)                                                                       \
+    static void name##_tiles(const real *const *rows, int64_t step, int64_t tiles, int64_t entry,  \
+                             real *out) {                                                          \
+        for (int64_t at = 0; tiles > 0; tiles--, at += step, out += VL)                            \
+            __VA_ARGS__                                                                            \
     }
+#define PIXEL(i, j)    vload(rows[i] + at + (j) * VL)
+#define STORE(i, j, v) vstore(out + ((i) * MOST_POINTS + (j)) * entry, v)
+/* A map from n x n pixels to 6 x 6 points in registers. */
+#define MAP_SIX(name, n)                                                                           \
+    MAP_TILES(name, {                                                                              \
+        vec in[(n) * (n)], transformed[KERNEL_ENTRIES];                                            \
+        EACH_OF_TILE (i, n)                                                                        \
+            EACH_OF_TILE (j, n)                                                                    \
+                in[i * (n) + j] = PIXEL(i, j);                                                     \
+        name##_2d(in, transformed);                                                                \
+        store_entries(transformed, entry, out);                                                    \
+    })
+MAP_SIX(image, 6)
+MAP_SIX(output4_transposed, 4)
+MAP_SIX(output2_transposed, 2)
+MAP_TILES(by2_image, WINOGRAD_LOOPS(by2_image, 9, 9, PIXEL, STORE);)
+MAP_TILES(by2_output_transposed, WINOGRAD_LOOPS(by2_output_transposed, 4, 9, PIXEL, STORE);)
+MAP_TILES(from2_image, WINOGRAD_LOOPS(from2_image, 5, 9, PIXEL, STORE);)
 #undef PIXEL
 #undef STORE
-    load_tile(gradient ? WINOGRAD[form].outputs : 6, rows, at, in);
-    if (!gradient)
-        image_2d(in, transformed);
-    else if (form == F4_3)
-        output4_transposed_2d(in, transformed);
-    else
-        output2_transposed_2d(in, transformed);
-    EACH_OF_TILE (e, 36)
-        vstore(out + e * entry, transformed[e]);
-}
 
-VINLINE void transform_tiles(const winograd_images *s, winograd_form form, bool gradient,
-                             int64_t first, int64_t tiles, int64_t group,
-                             const winograd_domain *to, real *band_rows) {
-    const winograd_sides side = WINOGRAD[s->form];
-    const int height = gradient ? side.outputs : side.seen, step = gradient ? height : side.step;
+static void transform_tiles(const winograd_images *s, int height, int step, tile_map *map,
+                            int64_t first, int64_t tiles, int64_t group, const winograd_domain *to,
+                            real *band_rows) {
     const tile_band b = {height, -s->pad_w, step * (s->tiles_w - 1) + height, band_rows};
     const int64_t channel = group * VL;
     real *out = to->data + group * to->group;
     int64_t filled = 0; /* the first row of the image's padded rows that is not in the band */
-    for (int64_t t = 0, run; t < tiles; t += run) { /* a run: tiles of one row */
+    for (int64_t t = 0, run; t < tiles; t += run, out += run * VL) { /* a run: tiles of one row */
         const int64_t index = first + t, j = index % s->tiles_w;
         const int64_t i = index / s->tiles_w % s->tiles_h, image = index / s->tiles_w / s->tiles_h;
         run = MIN(tiles - t, s->tiles_w - j);
@@ -135,33 +131,39 @@ VINLINE void transform_tiles(const winograd_images *s, winograd_form form, bool 
         const real *rows[MOST_POINTS];
         if (t == 0 || i == 0)
             filled = step * i;
-        for (int64_t r = 0; r < height; r++)
-            rows[r] = band_row(&b, step * i + r);
+        rows[0] = band_row(&b, step * i) + step * j * VL;
+        for (int r = 1; r < height; r++) { /* round the band */
+            rows[r] = rows[r - 1] + b.cols * VL;
+            if (rows[r] >= band_rows + height * b.cols * VL)
+                rows[r] -= height * b.cols * VL;
+        }
         fill_rows(s, &b, pixels, s->channels - channel, filled, step * i + height);
         filled = step * i + height;
-        for (int64_t k = j; k < j + run; k++, out += VL)
-            transform_tile(form, gradient, rows, step * k * VL, to->entry, out);
+        map(rows, step * VL, run, to->entry, out);
     }
 }
 
 void FN(winograd_image_tiles)(const winograd_images *s, int64_t first, int64_t tiles, int64_t group,
                               const winograd_domain *to, real *band) {
-    if (s->form == BY_2)
-        transform_tiles(s, BY_2, false, first, tiles, group, to, band);
-    else if (s->form == FROM_2)
-        transform_tiles(s, FROM_2, false, first, tiles, group, to, band);
-    else /* the map of F2_5 is the same */
-        transform_tiles(s, F4_3, false, first, tiles, group, to, band);
+    static tile_map *const maps[] = {
+        [F4_3] = image_tiles,
+        [F2_5] = image_tiles,
+        [BY_2] = by2_image_tiles,
+        [FROM_2] = from2_image_tiles,
+    };
+    const winograd_sides side = WINOGRAD[s->form];
+    transform_tiles(s, side.seen, side.step, maps[s->form], first, tiles, group, to, band);
 }
 
 void FN(winograd_gradient_tiles)(const winograd_images *s, int64_t first, int64_t tiles,
                                  int64_t group, const winograd_domain *to, real *band) {
-    if (s->form == F4_3)
-        transform_tiles(s, F4_3, true, first, tiles, group, to, band);
-    else if (s->form == F2_5)
-        transform_tiles(s, F2_5, true, first, tiles, group, to, band);
-    else
-        transform_tiles(s, BY_2, true, first, tiles, group, to, band);
+    static tile_map *const maps[] = {
+        [F4_3] = output4_transposed_tiles,
+        [F2_5] = output2_transposed_tiles,
+        [BY_2] = by2_output_transposed_tiles,
+    };
+    const int size = WINOGRAD[s->form].outputs;
+    transform_tiles(s, size, size, maps[s->form], first, tiles, group, to, band);
 }
 
 /* tap[t] = element t of the kernels, of `taps` elements, of VL rows. */
@@ -185,10 +187,10 @@ VINLINE void load_kernels(int taps, const real *kernel, int64_t row_stride, int6
     }
 }
 
-VINLINE void transform_kernels(winograd_form form, const winograd_kernels *w, const real *kernel,
+VINLINE void transform_kernels(int side, const winograd_kernels *w, const real *kernel,
                                int64_t rows, int64_t channels, int64_t entry, int64_t pitch,
                                real *out) {
-    const int taps = WINOGRAD[form].taps * WINOGRAD[form].taps;
+    const int taps = side * side;
     for (int64_t c = 0; c < channels; c++) {
         vec tap[MOST_TAPS], in[MOST_TAPS], transformed[KERNEL_ENTRIES];
         const real *const of_channel = kernel + c * w->channel_stride;
@@ -197,24 +199,21 @@ VINLINE void transform_kernels(winograd_form form, const winograd_kernels *w, co
         load_kernels(taps, of_channel, w->row_stride, rows, tap);
         EACH_OF_TILE (t, taps)
             in[t] = tap[w->turned ? taps - 1 - t : t];
-        if (form == F4_3)
-            weight3_2d(in, transformed);
-        else if (form == F2_5)
+        if (side == 5)
             weight5_2d(in, transformed);
+        else if (w->form == F4_3)
+            weight3_2d(in, transformed);
         else
             by2_weight_2d(in, transformed);
-        EACH_OF_TILE (e, KERNEL_ENTRIES)
-            vstore(out + e * entry + c * pitch, transformed[e]);
+        store_entries(transformed, entry, out + c * pitch);
     }
 }
 
 void FN(winograd_kernel_tiles)(const winograd_kernels *w, int64_t row, int64_t channel,
                                int64_t channels, int64_t entry, int64_t pitch, real *out) {
     const real *const kernel = w->weight + row * w->row_stride + channel * w->channel_stride;
-    if (w->form == F4_3)
-        transform_kernels(F4_3, w, kernel, w->rows - row, channels, entry, pitch, out);
-    else if (w->form == F2_5)
-        transform_kernels(F2_5, w, kernel, w->rows - row, channels, entry, pitch, out);
+    if (w->form == F2_5)
+        transform_kernels(5, w, kernel, w->rows - row, channels, entry, pitch, out);
     else
-        transform_kernels(BY_2, w, kernel, w->rows - row, channels, entry, pitch, out);
+        transform_kernels(3, w, kernel, w->rows - row, channels, entry, pitch, out);
 }

@@ -20,8 +20,18 @@
 #if NNF_DTYPE_BITS == 64 || (defined(__SSE2__) && !defined(__AVX2__))
 #define EACH_OF_TILE(i, n) for (int i = 0; i < (n); i++)
 #else
-#define EACH_OF_TILE(i, n) NNF_EACH(i, n)
+#define EACH_OF_TILE(i, n) NNF_EACH (i, n)
 #endif
+
+/* out[e * entry] = v[e] for 36 entries, one after the other: 36 distances would be kept on the
+ * stack. */
+VINLINE void store_entries(const vec *v, int64_t entry, real *out) {
+    EACH_OF_TILE (e, 36) {
+        vstore(out, v[e]);
+        out += entry;
+        __asm__("" : "+r"(out));
+    }
+}
 
 /* One dimension each: `in` and `out` are entries `s` and `t` vectors apart. */
 VINLINE void image_1d(const vec *in, int s, vec *out, int t) {
@@ -190,9 +200,9 @@ VINLINE void by2_weight_transposed_1d(const vec *in, int s, vec *out, int t) {
 #define WINOGRAD_2D(name, n, m)                                                                    \
     VINLINE void name##_2d(const vec *in, vec *out) {                                              \
         vec half[m * n];                                                                           \
-        EACH_OF_TILE (j, n)                                                                            \
+        EACH_OF_TILE (j, n)                                                                        \
             name##_1d(in + j, n, half + j, n);                                                     \
-        EACH_OF_TILE (i, m)                                                                            \
+        EACH_OF_TILE (i, m)                                                                        \
             name##_1d(half + i * n, 1, out + i * m, 1);                                            \
     }
 WINOGRAD_2D(image, 6, 6)

@@ -135,7 +135,8 @@ static int64_t sums_size(const weight_gradient *g) {
 }
 
 static double multiply_work(const weight_gradient *g) {
-    return 0.6 / 36 * (double)(entries_of(g->x.form) * g->tiles) * (double)(g->x.channels * g->dy.channels);
+    return 0.6 / 36 * (double)(entries_of(g->x.form) * g->tiles) *
+           (double)(g->x.channels * g->dy.channels);
 }
 
 /* Tiles [begin, end) in blocks that stay in the cache. */
@@ -156,8 +157,8 @@ static int sum_part(const weight_gradient *g, int64_t begin, int64_t end, int64_
             FN(winograd_gradient_tiles)(&g->dy, first, tiles, r, &dy, band);
             vstore(bias, sum_tiles(g, tiles, &dy, r) + (first > begin ? vload(bias) : vzero()));
         }
-        multiply_groups(g->x.form, tiles, &x, 0, channel_groups(g), &dy, 0, row_groups(g), first > begin, sums,
-                        sums_entry(channel_groups(g), row_groups(g)));
+        multiply_groups(g->x.form, tiles, &x, 0, channel_groups(g), &dy, 0, row_groups(g),
+                        first > begin, sums, sums_entry(channel_groups(g), row_groups(g)));
     }
     nnf_free(band);
     nnf_free(x.data);

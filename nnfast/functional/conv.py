@@ -48,10 +48,10 @@ def conv2d(
         that follows, in inference, costs nothing.
     algo : {"auto", "depthwise", "winograd", "fold", "gemm"}
         "auto" takes the first that pays, the others force an algorithm. "depthwise" needs
-        ``groups=C``; "winograd" kernels of 3 x 3 or 5 x 5, stride and dilation 1; "fold" (an
-        input gradient for few channels) ``groups=1``. Only "winograd" is less exact, and carries
-        a NaN or infinity to the neighbours in its tile of 4 x 4 outputs (2 x 2 for 5 x 5);
-        "auto" takes it from 8 channels on.
+        ``groups=C``; "winograd" dilation 1 and kernels of 3 x 3 or 5 x 5 at stride 1, or of 3 x 3
+        at stride 2 and padding 1; "fold" (an input gradient for few channels) ``groups=1``. Only
+        "winograd" is less exact, and carries a NaN or infinity to the neighbours in its tile of
+        4 x 4 outputs (2 x 2 for 5 x 5); "auto" takes it from 8 channels on.
 
     Returns
     -------
@@ -72,15 +72,16 @@ def conv2d(
     convolution of absolute values, and exact for whole ones; numbers that are all equal may be off
     by ``130 * eps * S``. Those of "winograd" are within ``(128 + c / 2) * eps * N``, c being the
     C / groups channels that are added up, and N the sum over them of (largest ``|x|`` in the 6 x 6
-    pixels that a tile of outputs sees) * (sum of the kernel's ``|weight|``). That is tested with
-    inputs made to be hard; usual ones are within ``24 + c / 4``, and ``430 * (c + 32)`` is proved.
-    docs/convolution.md says more, also of the gradients.
+    pixels, 9 x 9 at stride 2, that a tile of outputs sees) * (sum of the kernel's ``|weight|``).
+    That is tested with inputs made to be hard; usual ones are within ``24 + c / 4``, and
+    ``430 * (c + 32)`` is proved. docs/convolution.md says more, also of the gradients.
 
     References
     ----------
     LeCun et al., "Gradient-based learning applied to document recognition", 1998; dilation: Yu
     and Koltun, "Multi-scale context aggregation by dilated convolutions", 2016; "winograd": Lavin
-    and Gray, "Fast algorithms for convolutional neural networks", 2016.
+    and Gray, "Fast algorithms for convolutional neural networks", 2016; at stride 2: Huang et al.,
+    "DWM: a decomposable Winograd method for convolution acceleration", 2020.
     """
     names = ("x", "weight", "bias", "scale")
     x, weight, bias, scale = many(names, x, weight, bias, scale)
