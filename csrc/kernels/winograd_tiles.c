@@ -26,7 +26,7 @@ VINLINE void interleave(const real *from, int64_t plane, int64_t channels, int64
     if (channels >= VL && n == VL)
         NNF_EACH (c, VL) {
             out[c] = vload(from + c * plane);
-            __builtin_prefetch(from + c * plane + AHEAD, 0, 2);
+            __builtin_prefetch(from + c * plane + AHEAD);
         }
     else
         for (int64_t c = 0; c < VL; c++)
