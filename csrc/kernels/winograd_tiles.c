@@ -34,7 +34,8 @@ VINLINE void interleave(const real *from, int64_t plane, int64_t channels, int64
     vtranspose(out);
 }
 
-/* Padded row `row` of the band: image row `row - pad_h`, zeros outside. */
+/* Padded row `row` of the band: image row `row - pad_h`, zeros outside. Not inlined: a block takes
+ * all registers. */
 __attribute__((noinline)) static void fill_row(const winograd_images *s, const tile_band *b,
                                                const real *image, int64_t channels, int64_t row) {
     const bool inside = row >= s->pad_h && row < s->pad_h + s->height;

@@ -47,7 +47,7 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, const real *x, const r
     for (int i = 0; i < VL; i += STEP) {
         tile t;
         clear(STEP, vectors, &t);
-        for (int k = 0; more && k < STEP; k++)
+        for (int k = 0; more && k < STEP; k++) /* all tiles are multiplied meanwhile */
             for (int v = 0; v < vectors; v++)
                 __builtin_prefetch(sums + (i + k) * pitch + v * VL, 1);
         if (vectors == NV)
