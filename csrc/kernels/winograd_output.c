@@ -60,7 +60,7 @@ VINLINE void store_pixels(int size, int cols, const vec *pixel, int64_t lanes, i
 __attribute__((noinline)) static void output_tile(winograd_form form, const real *products,
                                                   int64_t entry, vec scale, vec bias,
                                                   nnf_activation act, int64_t pitch, vec *pixel) {
-#define PRODUCT(i, j)  load_product(products + ((i) * 9 + (j)) * entry)
+#define PRODUCT(i, j)  load_product(products + ((i) * MOST_POINTS + (j)) * entry)
 #define STORE(i, j, v) pixel[(i) * pitch + (j)] = activate((v) * scale + bias, act)
     if (form == BY_2) {
         WINOGRAD_LOOPS(by2_output, 9, 4, PRODUCT, STORE);

@@ -63,28 +63,27 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, const real *x, const r
 }
 
 /* sums (36, channels, rows) with `entry` reals from entry to entry: of `channels` groups from
- * `channel` on and `rows` groups from `row`. */
+ * `channel` on and `rows` groups from `row`. An entry of the kernels that meets several of tiles is
+ * begun by the first. */
 static void multiply_groups(winograd_form form, int64_t tiles, const winograd_domain *x,
                             int64_t channel, int64_t channels, const winograd_domain *dy,
                             int64_t row, int64_t rows, bool more, real *sums, int64_t entry) {
-    bool begun[KERNEL_ENTRIES];
-    for (int e = 0; e < KERNEL_ENTRIES; e++)
-        begun[e] = more;
+    const int points = WINOGRAD[form].points;
     for (int e = 0; e < entries_of(form); e++) {
         const int of = kernel_entry(form, e);
+        const bool begun = more || e / points >= KERNEL_POINTS || e % points >= KERNEL_POINTS;
         for (int64_t q = 0; q < rows; q += NV)
             for (int64_t c = 0; c < channels; c++) {
                 const real *const a = x->data + e * x->entry + (channel + c) * x->group;
                 const real *const b = dy->data + e * dy->entry + (row + q) * dy->group;
                 real *const to = sums + of * entry + (c * VL * rows + q) * VL;
                 if (rows - q >= NV)
-                    multiply_vectors(NV, tiles, a, b, dy->group, begun[of], to, rows * VL);
+                    multiply_vectors(NV, tiles, a, b, dy->group, begun, to, rows * VL);
                 else
                     for (int64_t v = 0; v < rows - q; v++)
-                        multiply_vectors(1, tiles, a, b + v * dy->group, 0, begun[of], to + v * VL,
+                        multiply_vectors(1, tiles, a, b + v * dy->group, 0, begun, to + v * VL,
                                          rows * VL);
             }
-        begun[of] = true;
     }
 }
 
