@@ -73,11 +73,11 @@ VINLINE void transpose_block(int lanes, int64_t present, const real *from, int64
 
 /* A whole vector of items: nothing spills. */
 static void transpose_vectors(int64_t items, int64_t k, int64_t width, const real *data,
-                              int64_t item_stride, real *packed) {
+                              int64_t item_stride, bool last, real *packed) {
     for (int64_t p = 0; p < k; p += VL) {
         const int64_t depths = MIN(VL, k - p);
         vec block[VL];
-        if (p % LINE == 0)
+        if (p % LINE == 0 && !last)
             for (int64_t i = 0; i < VL; i++)
                 __builtin_prefetch(data + (VL + i) * item_stride + p, 0, 2);
         if (depths == VL && items >= VL)
@@ -92,14 +92,14 @@ static void transpose_vectors(int64_t items, int64_t k, int64_t width, const rea
 }
 
 static void pack_transpose(int64_t items, int64_t k, int64_t width, const real *data,
-                           int64_t item_stride, real *packed) {
+                           int64_t item_stride, bool last, real *packed) {
     for (int64_t first = (width - 1) / VL * VL; first >= 0; first -= VL) {
         const int64_t lanes = MIN(VL, width - first);
         const int64_t present = MAX(0, MIN(lanes, items - first));
         const real *const from = data + first * item_stride;
         real *const to = packed + first;
         if (lanes == VL) {
-            transpose_vectors(present, k, width, from, item_stride, to);
+            transpose_vectors(present, k, width, from, item_stride, last, to);
             continue;
         }
         int64_t p = 0;
@@ -121,6 +121,7 @@ void FN(gemm_pack)(int64_t count, int64_t k, int64_t width, const real *data, in
         if (item_stride == 1)
             pack_copy(items, k, width, from, depth_stride, packed + first * k);
         else
-            pack_transpose(items, k, width, from, item_stride, packed + first * k);
+            pack_transpose(items, k, width, from, item_stride, first + step >= count,
+                           packed + first * k);
     }
 }

@@ -25,6 +25,30 @@ static int activation_backward(int act, int64_t n, const real *dy, const real *y
     }
 }
 
+/* Products of up to so many multiplications go to a thread each: two threads gain little on one of
+ * them, and then have each other's half of it in their caches. */
+enum { ONE_THREADS = 1 << 21 };
+
+/* The gradients of x, if it is wanted, and of weight and bias. */
+static int gradients(int64_t n, int64_t in, int64_t out, const real *dy, const real *x,
+                     const real *weight, real *dx, real *dweight, real *dbias) {
+    const double multiplications = (double)n * (double)in * (double)out;
+    int of_x = NNF_OK, of_weight = NNF_OK;
+    if (dx && multiplications <= ONE_THREADS) {
+        PARALLEL_FOR(which, 2, 0.04 * multiplications, {
+            if (which == 0)
+                of_x = FN(gemm)(0, 0, n, in, out, dy, weight, NULL, NNF_LINEAR, dx);
+            else
+                of_weight = FN(gemm_and_sums)(out, in, n, dy, x, dweight, dbias);
+        });
+    } else {
+        if (dx)
+            of_x = FN(gemm)(0, 0, n, in, out, dy, weight, NULL, NNF_LINEAR, dx);
+        of_weight = FN(gemm_and_sums)(out, in, n, dy, x, dweight, dbias);
+    }
+    return of_x != NNF_OK ? of_x : of_weight;
+}
+
 int FN(linear_backward)(int64_t n, int64_t in, int64_t out, const real *dy, const real *x,
                         const real *weight, const real *y, int act, real *dx, real *dweight,
                         real *dbias) {
@@ -35,10 +59,8 @@ int FN(linear_backward)(int64_t n, int64_t in, int64_t out, const real *dy, cons
         status = scratch ? activation_backward(act, n * out, dy, y, scratch) : NNF_NO_MEMORY;
         dy = scratch;
     }
-    if (status == NNF_OK && dx)
-        status = FN(gemm)(0, 0, n, in, out, dy, weight, NULL, NNF_LINEAR, dx);
     if (status == NNF_OK)
-        status = FN(gemm_and_sums)(out, in, n, dy, x, dweight, dbias);
+        status = gradients(n, in, out, dy, x, weight, dx, dweight, dbias);
     nnf_free(scratch);
     return status;
 }
