@@ -200,12 +200,32 @@ VINLINE void vstore_rows(const vec v[VL], int64_t n, int64_t pitch, real *rows) 
             vstore(rows + i * pitch, v[i]);
 }
 
-/* Lane i of the result is the sum of the lanes of v[i]; v is overwritten. */
+/* Lane i of the result is the sum of the lanes of v[i]; v is overwritten. As vtranspose does it,
+ * but what comes from the same vector is added with each step. */
 VINLINE vec vsum_each(vec v[VL]) {
-    vtranspose(v);
-    for (int half = VL / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            v[i] += v[i + half];
+    enum { PARTS = VBYTES / 16, SIDE = VL / PARTS };
+    NNF_EACH (part, PARTS) {
+        vec *const s = v + part * SIDE;
+#if NNF_DTYPE_BITS == 32
+        const vec a =
+            NNF_LANES(s[0], s[1], NNF_NUMBERS_LOW) + NNF_LANES(s[0], s[1], NNF_NUMBERS_HIGH);
+        const vec b =
+            NNF_LANES(s[2], s[3], NNF_NUMBERS_LOW) + NNF_LANES(s[2], s[3], NNF_NUMBERS_HIGH);
+#else
+        const vec a = s[0], b = s[1];
+#endif
+        vec low, high;
+        vtranspose_pairs(a, b, &low, &high);
+        v[part] = low + high;
+    }
+#if VBYTES > 16
+    NNF_EACH (round, VBYTES == 64 ? 2 : 1)
+        NNF_EACH (i, PARTS / 2 >> round) {
+            vec even, odd;
+            vtranspose_parts(v[2 * i], v[2 * i + 1], &even, &odd);
+            v[i] = even + odd;
+        }
+#endif
     return v[0];
 }
 

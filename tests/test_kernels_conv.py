@@ -30,6 +30,10 @@ BLOCKS = [
     cases.Conv((1, 9, 40, 81), (11, 9, 3, 3), stride=2, padding=1),  # rows of several vectors,
     cases.Conv((2, 5, 6, 76), (3, 5, 1, 1), stride=2),  # strided, and pixels that no tap reaches
     cases.Conv((2, 40, 7, 45), (12, 40, 1, 1)),  # many panels of pixels side by side
+    cases.Conv((3, 3, 18, 31), (13, 3, 3, 3), padding=1),  # few channels: pixels are lanes,
+    cases.Conv((19, 1, 51, 50), (6, 1, 5, 5)),  # of several blocks and parts,
+    cases.Conv((2, 7, 31, 63), (8, 7, 3, 4), stride=2, padding=1, dilation=(1, 2)),
+    cases.Conv((2, 4, 3, 1100), (9, 4, 2, 2)),  # and of rows too long for that
     cases.Conv((2, 300, 13, 21), (9, 300, 1, 1)),  # more channels than a block, pixels cut
 ]
 CASES = cases.CONV + BLOCKS

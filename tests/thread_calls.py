@@ -31,6 +31,7 @@ DSTEPS = normal((70, 33, 39), np.float32, 4)
 # Weights large enough to be packed by several threads.
 WIDE_STEPS = (normal((3, 9, 160), np.float32), *normal((2, 640, 160), np.float32, 1) / 10)
 A, B = normal((300, 200), seed=3), normal((200, 250), seed=4)
+LINEAR = (normal((100, 110)), normal((90, 110), seed=1))
 
 
 def updated(name: str, states: int, *numbers: int) -> tuple[Array, ...]:
@@ -74,6 +75,8 @@ CONVOLUTIONS: tuple[tuple[Array, Array, str, dict[str, int]], ...] = (
     (IMAGE, WEIGHT, "winograd", {"stride": 2, "padding": 1}),
     (DEEP, DEEP_WEIGHT, "winograd", {"stride": 2, "padding": 1}),
     (IMAGE, WEIGHT, "fold", {}),
+    (normal((1, 3, 40, 64), np.float32), normal((27, 3, 3, 3), np.float32, 2), "fold", {}),
+    (normal((21, 2, 30, 34), np.float32), normal((9, 2, 5, 5), np.float32, 2), "fold", {}),
     (DEEP, DEEP_WEIGHT, "gemm", {"padding": 1}),
     (IMAGES, normal((20, 31, 3, 3), np.float32, 2), "gemm", {"stride": 2}),
     (IMAGES, normal((20, 31, 1, 1), np.float32, 2), "gemm", {}),
@@ -151,7 +154,10 @@ CALLS: dict[str, Callable[[], Any]] = {
         core.linear(A, B.T.copy(), None, "tanh"),
         core.linear(X[:3], DY, None),  # dot products
     ),
-    "linear_backward": lambda: core.linear_backward(core.gemm(A, B), A, B.T.copy()),
+    "linear_backward": lambda: (
+        core.linear_backward(core.gemm(A, B), A, B.T.copy()),
+        core.linear_backward(X[:100, :90].copy(), *LINEAR),  # a product for each thread
+    ),
     "lstm": lambda: (*core.lstm(*STEPS), *core.lstm(*WIDE_STEPS)),
     "lstm_inference": lambda: core.lstm_inference(*STEPS),
     "lstm_backward": lambda: (

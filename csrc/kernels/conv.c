@@ -55,7 +55,7 @@ static const algorithm algorithms[] = {
     [NNF_CONV_WINOGRAD] = {winograd_pays, FN_OTHER(winograd_forward),
                            FN_OTHER(winograd_backward_input), FN_OTHER(winograd_backward_weight)},
     [NNF_CONV_FOLD] = {fold_pays, FN(conv_gemm_forward), FN(conv_fold_backward_input),
-                       FN(conv_gemm_backward_weight)},
+                       FN(conv_dots_backward_weight)},
     [NNF_CONV_GEMM] = {gemm_pays, FN(conv_gemm_forward), FN(conv_gemm_backward_input),
                        FN(conv_gemm_backward_weight)},
 };

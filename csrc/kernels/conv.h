@@ -19,6 +19,8 @@ int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight,
 int FN(conv_gemm_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
 /* The same for groups == 1 and few channels of x. */
 int FN(conv_fold_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
+int FN(conv_dots_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
+                                  real *dbias);
 int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias);
 

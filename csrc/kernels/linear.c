@@ -32,20 +32,15 @@ enum { ONE_THREADS = 1 << 21 };
 /* The gradients of x, if it is wanted, and of weight and bias. */
 static int gradients(int64_t n, int64_t in, int64_t out, const real *dy, const real *x,
                      const real *weight, real *dx, real *dweight, real *dbias) {
-    const double multiplications = (double)n * (double)in * (double)out;
+    const double products = (double)n * (double)in * (double)out;
+    const double work = dx && products <= ONE_THREADS ? 0.04 * products : 0; /* 0: not shared */
     int of_x = NNF_OK, of_weight = NNF_OK;
-    if (dx && multiplications <= ONE_THREADS) {
-        PARALLEL_FOR(which, 2, 0.04 * multiplications, {
-            if (which == 0)
-                of_x = FN(gemm)(0, 0, n, in, out, dy, weight, NULL, NNF_LINEAR, dx);
-            else
-                of_weight = FN(gemm_and_sums)(out, in, n, dy, x, dweight, dbias);
-        });
-    } else {
-        if (dx)
+    PARALLEL_FOR(which, 2, work, {
+        if (which == 1)
+            of_weight = FN(gemm_and_sums)(out, in, n, dy, x, dweight, dbias);
+        else if (dx)
             of_x = FN(gemm)(0, 0, n, in, out, dy, weight, NULL, NNF_LINEAR, dx);
-        of_weight = FN(gemm_and_sums)(out, in, n, dy, x, dweight, dbias);
-    }
+    });
     return of_x != NNF_OK ? of_x : of_weight;
 }
 
