@@ -21,14 +21,12 @@ enum { BLOCKS = 4, ROWS = 48 * MC, COLS = 16 * NC };
  * rows repay the packing of b only if it is far. Tasks pack columns of their own where a block of
  * a, which each of them reads, stays in the cache. */
 enum {
-    PACK_MORE = VBYTES == 32 && NNF_DTYPE_BITS == 32, /* rows: measured for floats with AVX2 */
-    LARGE_A = (PACK_MORE ? 1 << 18 : 1 << 20) / sizeof(real),
+    LARGE_A = (VBYTES == 32 && NNF_DTYPE_BITS == 32 ? 1 << 18 : 1 << 20) / sizeof(real),
     LARGE_B = (1 << 17) / sizeof(real),
     CACHED_A = (1 << 19) / sizeof(real),
     FAR = (1 << 21) / sizeof(real) /* in no core's own cache */
 };
-/* Results of up to so many elements are summed block by block of their depth, in parallel. */
-enum { SMALL_RESULT = 16 * 1024 };
+enum { SMALL_RESULT = 16 * 1024 }; /* elements, of a long depth: blocks of it are summed apart */
 
 /* One product: op(a), op(b) as strides, and what finishes y. */
 typedef struct {
@@ -264,16 +262,18 @@ static int run_by_depth(const product *g) {
 
 /* `summed`: whether the sums of rows have been found in passing. */
 static int run_by_parts(const product *g, bool *summed) {
-    const bool transposed_a = g->a_depth != 1;
-    const bool pack_a = (g->m * g->k > (transposed_a ? LARGE_A / 2 : LARGE_A) &&
-                         g->n > (transposed_a ? 2 * NR : 8 * NR)) ||
-                        (PACK_MORE && transposed_a && g->n > 32 * NR);
-    const bool large_a = g->m * g->k > LARGE_A, transposed_b = g->b_col != 1;
+    const double work = work_of(g->m, g->n, g->k);
+    const bool transposed_a = g->a_depth != 1, transposed_b = g->b_col != 1;
+    const bool large_a = g->m * g->k > LARGE_A;
+    const bool pack_a =
+        transposed_a ? (g->m * g->k > LARGE_A / 2 && g->n > 2 * NR) ||
+                           (g->n > MANY_COLUMNS && work > MUCH_WORK)
+                     : large_a && g->n > 8 * NR;
     const bool few_rows = g->m <= FEW_ROWS, many_columns = g->n > 7 * NR;
     const bool large_b =
         few_rows ? g->n * g->k >= FAR && many_columns : g->n * g->k > LARGE_B || large_a;
     const bool small_result = g->m < MANY_ROWS && g->m * g->n < 2 * SMALL_RESULT;
-    const bool few_columns = ceil_div(g->n, NR) < nnf_team(g->m, work_of(g->m, g->n, g->k));
+    const bool few_columns = ceil_div(g->n, NR) < nnf_team(g->m, work);
     const bool own_columns =
         large_b ? (many_columns || transposed_b || (small_result && !few_columns)) &&
                       g->m * MIN(g->k, g->block) <= CACHED_A
@@ -285,8 +285,8 @@ static int run_by_parts(const product *g, bool *summed) {
     const bool pack_all_a = pack_a && !own_rows;
     const bool fetch_rows = !pack_a && !transposed_a && g->k <= g->block && g->n >= 4 * NR &&
                             g->n <= NC && g->m * g->k > FAR;
-    const int64_t depth = pack_all_a || pack_b ? MIN(BLOCKS * g->block, g->k) : g->k;
     const int64_t rows = pack_all_a ? ROWS : g->m, cols = pack_b ? COLS : g->n;
+    const int64_t depth = pack_all_a || pack_b ? MIN(BLOCKS * g->block, g->k) : g->k;
     real *const a = pack_all_a ? alloc_reals(round_up(MIN(rows, g->m), MR) * depth) : NULL;
     real *const b = pack_b ? alloc_reals(round_up(MIN(cols, g->n), VL) * depth) : NULL;
     int status = (pack_all_a && !a) || (pack_b && !b) ? NNF_NO_MEMORY : NNF_OK;

@@ -13,6 +13,9 @@ enum { TASKS = 24, TASK_WORK = 5000 };
 /* So few rows do not repay the packing of columns that are near; so many repay that every thread
  * packs all of them. */
 enum { FEW_ROWS = 48, MANY_ROWS = 200 };
+/* So many columns repay packing a small transposed a, if the product takes so many nanoseconds that
+ * the threads can wait for it. */
+enum { MANY_COLUMNS = 640, MUCH_WORK = 100000 };
 
 typedef struct {
     int64_t rows, cols, row_tasks, col_tasks;
