@@ -14,17 +14,13 @@ static inline real decayed(real grad, real param, real decay) {
     return decay != 0 ? grad + decay * param : grad;
 }
 
-/* Elements, of which each takes long: with more at a time, threads would share a small network in
- * parts of too different size. */
-enum { CHUNK = 4096 };
-
 /* All tensors, one after the other and each from a whole cache line, are cut into chunks; body is
  * run for the part [begin, end) of the tensor t in a chunk, `ns` nanoseconds an element. */
 #define TENSORS(t, begin, end, count, tensors, ns, ...)                                            \
     do {                                                                                           \
-        const int64_t total_ = lay_out((count), (tensors));                                        \
-        PARALLEL_FOR(chunk_, ceil_div(total_, CHUNK), (ns) * (double)total_, {                     \
-            const int64_t first_ = chunk_ * CHUNK, last_ = MIN(first_ + CHUNK, total_);            \
+        const int64_t total_ = lay_out((count), (tensors)), size_ = chunk_of(total_);              \
+        PARALLEL_FOR(chunk_, ceil_div(total_, size_), (ns) * (double)total_, {                     \
+            const int64_t first_ = chunk_ * size_, last_ = MIN(first_ + size_, total_);            \
             for (int64_t i_ = tensor_at((count), (tensors), first_);                               \
                  i_ < (count) && (tensors)[i_].begin < last_; i_++) {                              \
                 const nnf_tensor *const t = (tensors) + i_;                                        \
@@ -43,6 +39,11 @@ static int64_t lay_out(int64_t count, nnf_tensor *tensors) {
         begin += round_up(tensors[i].n, LINE);
     }
     return begin;
+}
+
+/* Elements of a chunk: of a small network fewer, so that threads have about the same to do. */
+static int64_t chunk_of(int64_t total) {
+    return MIN(NNF_CHUNK, MAX(NNF_CHUNK / 8, round_up(total / 32, LINE)));
 }
 
 /* The last tensor that begins at `element` or before. */
