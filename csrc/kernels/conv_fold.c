@@ -55,7 +55,7 @@ static int fold_image(const nnf_conv *d, const real *weight, const real *dy, rea
             const gemm_left a = {
                 .a = weight + p * rows, .k = depth, .tile = MR, .row = 1, .depth = rows};
             const gemm_right right = {.b = b, .vector = depth * VL, .depth = VL};
-            FN(gemm_pack)(pixels, depth, VL, dy + p * size + pixel, 1, size, b);
+            FN(gemm_pack)(pixels, depth, depth, VL, dy + p * size + pixel, 1, size, b);
             FN(gemm_block)(rows, &a, &right, vectors, out, NC, &finish);
         }
         fold(d, rows, pixel, pixels, columns, dx);

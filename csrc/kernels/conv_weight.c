@@ -113,9 +113,7 @@ static void add_images(const weight_gradient *g, const block *b, int64_t first, 
         } else if (s->x) {
             copy_planes(b->channels, pixels, x, s->pitch, s->x + i * pixels);
         }
-        for (int64_t v = 0; v < vectors; v++)
-            FN(gemm_pack)(MIN(VL, b->rows - v * VL), depth, VL, dy + v * VL * pixels, pixels, 1,
-                          s->dy + (v * s->pitch + i * depth) * VL);
+        FN(gemm_pack)(b->rows, depth, s->pitch, VL, dy, pixels, 1, s->dy + i * depth * VL);
     }
     if (g->bias_sums && b->channel == 0)
         add_bias(b, images * depth, s, accumulate,

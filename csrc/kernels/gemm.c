@@ -76,7 +76,7 @@ static tiling choose_tiling(const product *g, const part *s) {
  * VL, or for dot products 1. */
 static void pack_columns(const product *g, int64_t j, int64_t cols, int64_t p, int64_t k,
                          int64_t width, real *packed) {
-    FN(gemm_pack)(cols, k, width, g->b + j * g->b_col + p * g->b_depth, g->b_col, g->b_depth,
+    FN(gemm_pack)(cols, k, k, width, g->b + j * g->b_col + p * g->b_depth, g->b_col, g->b_depth,
                   packed);
 }
 
@@ -84,7 +84,7 @@ static void pack_columns(const product *g, int64_t j, int64_t cols, int64_t p, i
 static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t index) {
     if (index < a_tasks) {
         const int64_t i = index * MC;
-        FN(gemm_pack)(MIN(MC, s->m - i), s->k, MR, g->a + (s->i + i) * g->a_row + s->p * g->a_depth,
+        FN(gemm_pack)(MIN(MC, s->m - i), s->k, s->k, MR, g->a + (s->i + i) * g->a_row + s->p * g->a_depth,
                       g->a_row, g->a_depth, s->a + i * s->k);
     } else {
         const int64_t cols = share(s->n, NR, NC), j = (index - a_tasks) * cols;
@@ -155,7 +155,7 @@ static void multiply_task(const product *g, const part *s, int64_t i, int64_t ro
                             .row = 1,
                             .depth = MR};
         if (own_a)
-            FN(gemm_pack)(rows, k, MR, rows_of_a, g->a_row, g->a_depth, own_a);
+            FN(gemm_pack)(rows, k, k, MR, rows_of_a, g->a_row, g->a_depth, own_a);
         const gemm_finish f = {
             .accumulate = s->p + p > 0, .stream = g->stream, .act = last ? g->act : NNF_LINEAR};
         const gemm_next next =

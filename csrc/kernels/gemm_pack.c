@@ -1,7 +1,8 @@
 /* gemm_pack.c: packs dense matrices into panels.
  *
  * data (k, count) or (count, k): `count` items of depth k, contiguous along either;
- * packed (ceil(count / width), k, width), any width: the last panel's missing items are zeros.
+ * packed (ceil(count / width), pitch, width), any width and pitch >= k: the last panel's missing items
+ * are zeros, and what is beyond k is left as it is.
  */
 #include "gemm.h"
 
@@ -13,21 +14,21 @@ enum { TOGETHER = 8 };
 enum { AHEAD = 8 };
 
 /* Deals `depths` depths of items out to the panels. */
-VINLINE void deal(int depths, int64_t count, int64_t k, int64_t width, const real *from,
+VINLINE void deal(int depths, int64_t count, int64_t pitch, int64_t width, const real *from,
                   int64_t depth_stride, real *to) {
     int64_t i = 0;
     for (; i + width <= count; i += width)
         for (int p = 0; p < depths; p++) { /* of constant width: a move or two */
             __builtin_prefetch(from + (p + AHEAD) * depth_stride + i);
             if (width == VL)
-                vstore(to + i * k + p * width, vload(from + p * depth_stride + i));
+                vstore(to + i * pitch + p * width, vload(from + p * depth_stride + i));
             else
-                memcpy(to + i * k + p * width, from + p * depth_stride + i,
+                memcpy(to + i * pitch + p * width, from + p * depth_stride + i,
                        (size_t)width * sizeof *to);
         }
     for (int p = 0; i < count && p < depths; p++) {
         const real *const rest = from + p * depth_stride + i;
-        real *const at = to + i * k + p * width;
+        real *const at = to + i * pitch + p * width;
         if (width == VL)
             vstore(at, vload_part(rest, count - i));
         else
@@ -38,25 +39,25 @@ VINLINE void deal(int depths, int64_t count, int64_t k, int64_t width, const rea
 
 /* Items are contiguous: one depth after the other is read in the order in which it lies; two where
  * a panel's are half a cache line, which is then written once. */
-VINLINE void copy_panels(int64_t count, int64_t k, int64_t width, const real *data,
+VINLINE void copy_panels(int64_t count, int64_t k, int64_t pitch, int64_t width, const real *data,
                          int64_t depth_stride, real *packed) {
     int64_t p = 0;
     for (; width == MR && p + 2 <= k; p += 2)
-        deal(2, count, k, width, data + p * depth_stride, depth_stride, packed + p * width);
+        deal(2, count, pitch, width, data + p * depth_stride, depth_stride, packed + p * width);
     for (; p < k; p++)
-        deal(1, count, k, width, data + p * depth_stride, depth_stride, packed + p * width);
+        deal(1, count, pitch, width, data + p * depth_stride, depth_stride, packed + p * width);
 }
 
-static void pack_copy(int64_t count, int64_t k, int64_t width, const real *data,
+static void pack_copy(int64_t count, int64_t k, int64_t pitch, int64_t width, const real *data,
                       int64_t depth_stride, real *packed) {
     if (width == VL)
-        copy_panels(count, k, VL, data, depth_stride, packed);
+        copy_panels(count, k, pitch, VL, data, depth_stride, packed);
     else if (width == MR)
-        copy_panels(count, k, MR, data, depth_stride, packed);
+        copy_panels(count, k, pitch, MR, data, depth_stride, packed);
     else if (width == 1)
-        copy_panels(count, k, 1, data, depth_stride, packed);
+        copy_panels(count, k, pitch, 1, data, depth_stride, packed);
     else
-        copy_panels(count, k, width, data, depth_stride, packed);
+        copy_panels(count, k, pitch, width, data, depth_stride, packed);
 }
 
 /* Depth is contiguous: VL x VL blocks are transposed in registers. A block narrower than VL spills
@@ -112,16 +113,16 @@ static void pack_transpose(int64_t items, int64_t k, int64_t width, const real *
     }
 }
 
-void FN(gemm_pack)(int64_t count, int64_t k, int64_t width, const real *data, int64_t item_stride,
+void FN(gemm_pack)(int64_t count, int64_t k, int64_t pitch, int64_t width, const real *data, int64_t item_stride,
                    int64_t depth_stride, real *packed) {
     const int64_t step = item_stride == 1 ? TOGETHER * width : width;
     for (int64_t first = 0; first < count; first += step) {
         const int64_t items = MIN(step, count - first);
         const real *const from = data + first * item_stride;
         if (item_stride == 1)
-            pack_copy(items, k, width, from, depth_stride, packed + first * k);
+            pack_copy(items, k, pitch, width, from, depth_stride, packed + first * pitch);
         else
             pack_transpose(items, k, width, from, item_stride, first + step >= count,
-                           packed + first * k);
+                           packed + first * pitch);
     }
 }

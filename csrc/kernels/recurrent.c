@@ -31,7 +31,7 @@ static int pack_units(const recurrent *r, const real *weight, int64_t k, int64_t
     real *const to = panels + unit * r->gates * k;
     if (width == NR) {
         for (int64_t g = 0; g < r->gates; g++)
-            FN(gemm_pack)(NR, k, NR, from + g * gate, k, 1, to + g * NR * k);
+            FN(gemm_pack)(NR, k, k, NR, from + g * gate, k, 1, to + g * NR * k);
         return NNF_OK;
     }
     real *const together = alloc_reals(r->gates * width * k);
@@ -39,7 +39,7 @@ static int pack_units(const recurrent *r, const real *weight, int64_t k, int64_t
         return NNF_NO_MEMORY;
     for (int64_t g = 0; g < r->gates; g++)
         memcpy(together + g * width * k, from + g * gate, (size_t)(width * k) * sizeof(real));
-    FN(gemm_pack)(r->gates * width, k, NR, together, k, 1, to);
+    FN(gemm_pack)(r->gates * width, k, k, NR, together, k, 1, to);
     nnf_free(together);
     return NNF_OK;
 }
