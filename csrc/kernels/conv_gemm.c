@@ -132,7 +132,8 @@ static void pack_images(const gathered_product *g, const block *b, int64_t c, in
         const int64_t plane = ((b->image + i) * g->groups + b->group) * g->channels + c;
         const real *const source = g->source + plane * source_plane;
         if (g->from.in_place) {
-            FN(gemm_pack)(b->pixels, channels, channels, VL, source + b->pixel, 1, source_plane, packed);
+            FN(gemm_pack)(b->pixels, channels, channels, VL, source + b->pixel, 1, source_plane,
+                          packed);
             packed += b->image_vectors * channels * VL;
             continue;
         }

@@ -84,8 +84,9 @@ static void pack_columns(const product *g, int64_t j, int64_t cols, int64_t p, i
 static void pack_task(const product *g, const part *s, int64_t a_tasks, int64_t index) {
     if (index < a_tasks) {
         const int64_t i = index * MC;
-        FN(gemm_pack)(MIN(MC, s->m - i), s->k, s->k, MR, g->a + (s->i + i) * g->a_row + s->p * g->a_depth,
-                      g->a_row, g->a_depth, s->a + i * s->k);
+        FN(gemm_pack)(MIN(MC, s->m - i), s->k, s->k, MR,
+                      g->a + (s->i + i) * g->a_row + s->p * g->a_depth, g->a_row, g->a_depth,
+                      s->a + i * s->k);
     } else {
         const int64_t cols = share(s->n, NR, NC), j = (index - a_tasks) * cols;
         const int64_t end = MIN(j + cols, s->n), dots = MAX(j, MIN(end, s->n - dot_columns(g, s)));
@@ -265,10 +266,9 @@ static int run_by_parts(const product *g, bool *summed) {
     const double work = work_of(g->m, g->n, g->k);
     const bool transposed_a = g->a_depth != 1, transposed_b = g->b_col != 1;
     const bool large_a = g->m * g->k > LARGE_A;
-    const bool pack_a =
-        transposed_a ? (g->m * g->k > LARGE_A / 2 && g->n > 2 * NR) ||
-                           (g->n > MANY_COLUMNS && work > MUCH_WORK)
-                     : large_a && g->n > 8 * NR;
+    const bool pack_a = transposed_a ? (g->m * g->k > LARGE_A / 2 && g->n > 2 * NR) ||
+                                           (g->n > MANY_COLUMNS && work > MUCH_WORK)
+                                     : large_a && g->n > 8 * NR;
     const bool few_rows = g->m <= FEW_ROWS, many_columns = g->n > 7 * NR;
     const bool large_b =
         few_rows ? g->n * g->k >= FAR && many_columns : g->n * g->k > LARGE_B || large_a;

@@ -92,7 +92,7 @@ void FN(gemm_add_blocks)(int64_t m, int64_t n, int64_t blocks, const real *sums,
 
 /* Packs `count` items of depth k: item i, depth p is data[i * item_stride + p * depth_stride], one
  * of the strides being 1. packed (ceil(count / width), pitch, width), missing items are zeros. */
-void FN(gemm_pack)(int64_t count, int64_t k, int64_t pitch, int64_t width, const real *data, int64_t item_stride,
-                   int64_t depth_stride, real *packed);
+void FN(gemm_pack)(int64_t count, int64_t k, int64_t pitch, int64_t width, const real *data,
+                   int64_t item_stride, int64_t depth_stride, real *packed);
 
 #endif

@@ -1,8 +1,8 @@
 /* gemm_pack.c: packs dense matrices into panels.
  *
  * data (k, count) or (count, k): `count` items of depth k, contiguous along either;
- * packed (ceil(count / width), pitch, width), any width and pitch >= k: the last panel's missing items
- * are zeros, and what is beyond k is left as it is.
+ * packed (ceil(count / width), pitch, width), any width and pitch >= k: the last panel's missing
+ * items are zeros, and what is beyond k is left as it is.
  */
 #include "gemm.h"
 
@@ -113,8 +113,8 @@ static void pack_transpose(int64_t items, int64_t k, int64_t width, const real *
     }
 }
 
-void FN(gemm_pack)(int64_t count, int64_t k, int64_t pitch, int64_t width, const real *data, int64_t item_stride,
-                   int64_t depth_stride, real *packed) {
+void FN(gemm_pack)(int64_t count, int64_t k, int64_t pitch, int64_t width, const real *data,
+                   int64_t item_stride, int64_t depth_stride, real *packed) {
     const int64_t step = item_stride == 1 ? TOGETHER * width : width;
     for (int64_t first = 0; first < count; first += step) {
         const int64_t items = MIN(step, count - first);

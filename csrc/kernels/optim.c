@@ -3,33 +3,10 @@
  */
 #include "real.h"
 
-#if NNF_DTYPE_BITS == 32
-#define root sqrtf
-#else
-#define root sqrt
-#endif
-
 /* The gradient with weight decay; without it an infinite parameter must not make it NaN. */
-static inline real decayed(real grad, real param, real decay) {
-    return decay != 0 ? grad + decay * param : grad;
+VINLINE vec decayed(vec grad, vec param, real decay) {
+    return decay != 0 ? vfma(vset1(decay), param, grad) : grad;
 }
-
-/* All tensors, one after the other and each from a whole cache line, are cut into chunks; body is
- * run for the part [begin, end) of the tensor t in a chunk, `ns` nanoseconds an element. */
-#define TENSORS(t, begin, end, count, tensors, ns, ...)                                            \
-    do {                                                                                           \
-        const int64_t total_ = lay_out((count), (tensors)), size_ = chunk_of(total_);              \
-        PARALLEL_FOR(chunk_, ceil_div(total_, size_), (ns) * (double)total_, {                     \
-            const int64_t first_ = chunk_ * size_, last_ = MIN(first_ + size_, total_);            \
-            for (int64_t i_ = tensor_at((count), (tensors), first_);                               \
-                 i_ < (count) && (tensors)[i_].begin < last_; i_++) {                              \
-                const nnf_tensor *const t = (tensors) + i_;                                        \
-                const int64_t begin = MAX(first_ - t->begin, 0),                                   \
-                              end = MIN(last_ - t->begin, t->n);                                   \
-                __VA_ARGS__;                                                                       \
-            }                                                                                      \
-        });                                                                                        \
-    } while (0)
 
 /* Says where each tensor begins; returns where the last one ends. */
 static int64_t lay_out(int64_t count, nnf_tensor *tensors) {
@@ -59,137 +36,197 @@ static int64_t tensor_at(int64_t count, const nnf_tensor *tensors, int64_t eleme
     return low;
 }
 
-static void sgd_range(int64_t begin, int64_t end, real *restrict param, const real *restrict grad,
-                      real lr, real decay) {
-    for (int64_t i = begin; i < end; i++)
-        param[i] -= lr * decayed(grad[i], param[i], decay);
-}
+/* The numbers of a step: a running mean keeps so much of what it was and takes the rest. */
+typedef struct {
+    real rate, decay, eps;
+    real keep, rest;         /* of the first running mean, momentum */
+    real keep_sq, rest_sq;   /* of that of squares */
+    real root_scale, shrink; /* Adam's */
+} settings;
 
-int FN(sgd_update)(int64_t count, nnf_tensor *tensors, double lr, double weight_decay) {
-    TENSORS(t, begin, end, count, tensors, 0.3,
-            sgd_range(begin, end, t->param, t->grad, (real)lr, (real)weight_decay));
+/* The step of n elements; a and b are the optimizer's state, as far as it has one. */
+typedef void stepper(int64_t n, real *restrict param, const real *restrict grad, real *restrict a,
+                     real *restrict b, const settings *s);
+
+/* Takes the step of all tensors, `ns` nanoseconds an element. One after the other, each from a
+ * whole cache line, they are cut into chunks. */
+static int update_all(int64_t count, nnf_tensor *tensors, double ns, stepper *step,
+                      const settings *s) {
+    const int64_t total = lay_out(count, tensors), size = chunk_of(total);
+    PARALLEL_FOR(chunk, ceil_div(total, size), ns * (double)total, {
+        const int64_t first = chunk * size, last = MIN(first + size, total);
+        for (int64_t i = tensor_at(count, tensors, first); i < count && tensors[i].begin < last;
+             i++) {
+            const nnf_tensor *const t = tensors + i;
+            const int64_t begin = MAX(first - t->begin, 0), end = MIN(last - t->begin, t->n);
+            real *const param = t->param, *const a = t->state[0], *const b = t->state[1];
+            const real *const grad = t->grad;
+            step(MAX(0, end - begin), param + begin, grad + begin, a ? a + begin : a,
+                 b ? b + begin : b, s);
+        }
+    });
     return NNF_OK;
 }
 
-static void momentum_range(int64_t begin, int64_t end, real *restrict param,
-                           const real *restrict grad, real *restrict velocity, real lr,
-                           real momentum, real decay) {
-    for (int64_t i = begin; i < end; i++) {
-        velocity[i] = momentum * velocity[i] + decayed(grad[i], param[i], decay);
-        param[i] -= lr * velocity[i];
+static void sgd_step(int64_t n, real *restrict param, const real *restrict grad, real *restrict a,
+                     real *restrict b, const settings *s) {
+    (void)a;
+    (void)b;
+    const vec rate = vset1(s->rate);
+    for (int64_t i = 0; i < n; i += VL) {
+        const int64_t left = n - i;
+        const vec p = vload_upto(param + i, left);
+        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+        vstore_upto(param + i, p - rate * g, left);
     }
 }
 
-static void nesterov_range(int64_t begin, int64_t end, real *restrict param,
-                           const real *restrict grad, real *restrict velocity, real lr,
-                           real momentum, real decay) {
-    for (int64_t i = begin; i < end; i++) {
-        const real g = decayed(grad[i], param[i], decay);
-        velocity[i] = momentum * velocity[i] + g;
-        param[i] -= lr * (g + momentum * velocity[i]);
+int FN(sgd_update)(int64_t count, nnf_tensor *tensors, double lr, double weight_decay) {
+    const settings s = {.rate = (real)lr, .decay = (real)weight_decay};
+    return update_all(count, tensors, 0.3, sgd_step, &s);
+}
+
+static void momentum_step(int64_t n, real *restrict param, const real *restrict grad,
+                          real *restrict velocity, real *restrict b, const settings *s) {
+    (void)b;
+    const vec rate = vset1(s->rate), keep = vset1(s->keep);
+    for (int64_t i = 0; i < n; i += VL) {
+        const int64_t left = n - i;
+        const vec p = vload_upto(param + i, left);
+        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+        const vec v = vfma(keep, vload_upto(velocity + i, left), g);
+        vstore_upto(velocity + i, v, left);
+        vstore_upto(param + i, p - rate * v, left);
+    }
+}
+
+static void nesterov_step(int64_t n, real *restrict param, const real *restrict grad,
+                          real *restrict velocity, real *restrict b, const settings *s) {
+    (void)b;
+    const vec rate = vset1(s->rate), keep = vset1(s->keep);
+    for (int64_t i = 0; i < n; i += VL) {
+        const int64_t left = n - i;
+        const vec p = vload_upto(param + i, left);
+        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+        const vec v = vfma(keep, vload_upto(velocity + i, left), g);
+        vstore_upto(velocity + i, v, left);
+        vstore_upto(param + i, p - rate * vfma(keep, v, g), left);
     }
 }
 
 int FN(momentum_update)(int64_t count, nnf_tensor *tensors, double lr, double momentum,
                         double weight_decay, int nesterov) {
-    const real rate = (real)lr, mu = (real)momentum, decay = (real)weight_decay;
-    TENSORS(t, begin, end, count, tensors, 0.5, {
-        if (nesterov)
-            nesterov_range(begin, end, t->param, t->grad, t->state[0], rate, mu, decay);
-        else
-            momentum_range(begin, end, t->param, t->grad, t->state[0], rate, mu, decay);
-    });
-    return NNF_OK;
+    const settings s = {.rate = (real)lr, .decay = (real)weight_decay, .keep = (real)momentum};
+    return update_all(count, tensors, 0.5, nesterov ? nesterov_step : momentum_step, &s);
 }
 
-static void adagrad_range(int64_t begin, int64_t end, real *restrict param,
-                          const real *restrict grad, real *restrict sum_sq, real lr, real eps,
-                          real decay) {
-    for (int64_t i = begin; i < end; i++) {
-        const real g = decayed(grad[i], param[i], decay);
-        sum_sq[i] += g * g;
-        param[i] -= lr * g / (root(sum_sq[i]) + eps);
+static void adagrad_step(int64_t n, real *restrict param, const real *restrict grad,
+                         real *restrict sum_sq, real *restrict b, const settings *s) {
+    (void)b;
+    const vec rate = vset1(s->rate), eps = vset1(s->eps);
+    for (int64_t i = 0; i < n; i += VL) {
+        const int64_t left = n - i;
+        const vec p = vload_upto(param + i, left);
+        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+        const vec sum = vfma(g, g, vload_upto(sum_sq + i, left));
+        vstore_upto(sum_sq + i, sum, left);
+        vstore_upto(param + i, p - rate * g / (vsqrt(sum) + eps), left);
     }
 }
 
 int FN(adagrad_update)(int64_t count, nnf_tensor *tensors, double lr, double eps,
                        double weight_decay) {
-    TENSORS(t, begin, end, count, tensors, 0.6,
-            adagrad_range(begin, end, t->param, t->grad, t->state[0], (real)lr, (real)eps,
-                          (real)weight_decay));
-    return NNF_OK;
+    const settings s = {.rate = (real)lr, .decay = (real)weight_decay, .eps = (real)eps};
+    return update_all(count, tensors, 0.6, adagrad_step, &s);
 }
 
-static void rmsprop_range(int64_t begin, int64_t end, real *restrict param,
-                          const real *restrict grad, real *restrict mean_sq, real lr, real alpha,
-                          real rest, real eps, real decay) {
-    for (int64_t i = begin; i < end; i++) {
-        const real g = decayed(grad[i], param[i], decay);
-        mean_sq[i] = alpha * mean_sq[i] + rest * g * g;
-        param[i] -= lr * g / (root(mean_sq[i]) + eps);
+/* A running mean of squares after x. */
+VINLINE vec mean_of_squares(const settings *s, vec mean, vec x) {
+    return vfma(vset1(s->keep_sq), mean, vset1(s->rest_sq) * x * x);
+}
+
+static void rmsprop_step(int64_t n, real *restrict param, const real *restrict grad,
+                         real *restrict mean_sq, real *restrict b, const settings *s) {
+    (void)b;
+    const vec rate = vset1(s->rate), eps = vset1(s->eps);
+    for (int64_t i = 0; i < n; i += VL) {
+        const int64_t left = n - i;
+        const vec p = vload_upto(param + i, left);
+        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+        const vec mean = mean_of_squares(s, vload_upto(mean_sq + i, left), g);
+        vstore_upto(mean_sq + i, mean, left);
+        vstore_upto(param + i, p - rate * g / (vsqrt(mean) + eps), left);
     }
 }
 
 int FN(rmsprop_update)(int64_t count, nnf_tensor *tensors, double lr, double alpha, double eps,
                        double weight_decay) {
-    TENSORS(t, begin, end, count, tensors, 0.6,
-            rmsprop_range(begin, end, t->param, t->grad, t->state[0], (real)lr, (real)alpha,
-                          (real)(1 - alpha), (real)eps, (real)weight_decay));
-    return NNF_OK;
+    const settings s = {.rate = (real)lr,
+                        .decay = (real)weight_decay,
+                        .eps = (real)eps,
+                        .keep_sq = (real)alpha,
+                        .rest_sq = (real)(1 - alpha)};
+    return update_all(count, tensors, 0.6, rmsprop_step, &s);
 }
 
-static void adadelta_range(int64_t begin, int64_t end, real *restrict param,
-                           const real *restrict grad, real *restrict mean_sq,
-                           real *restrict mean_delta_sq, real lr, real rho, real rest, real eps,
-                           real decay) {
-    for (int64_t i = begin; i < end; i++) {
-        const real g = decayed(grad[i], param[i], decay);
-        mean_sq[i] = rho * mean_sq[i] + rest * g * g;
-        const real delta = root(mean_delta_sq[i] + eps) / root(mean_sq[i] + eps) * g;
-        mean_delta_sq[i] = rho * mean_delta_sq[i] + rest * delta * delta;
-        param[i] -= lr * delta;
+static void adadelta_step(int64_t n, real *restrict param, const real *restrict grad,
+                          real *restrict mean_sq, real *restrict mean_delta_sq, const settings *s) {
+    const vec rate = vset1(s->rate), eps = vset1(s->eps);
+    for (int64_t i = 0; i < n; i += VL) {
+        const int64_t left = n - i;
+        const vec p = vload_upto(param + i, left);
+        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+        const vec before = vload_upto(mean_delta_sq + i, left);
+        const vec mean = mean_of_squares(s, vload_upto(mean_sq + i, left), g);
+        const vec delta = vsqrt(before + eps) / vsqrt(mean + eps) * g;
+        vstore_upto(mean_sq + i, mean, left);
+        vstore_upto(mean_delta_sq + i, mean_of_squares(s, before, delta), left);
+        vstore_upto(param + i, p - rate * delta, left);
     }
 }
 
 int FN(adadelta_update)(int64_t count, nnf_tensor *tensors, double lr, double rho, double eps,
                         double weight_decay) {
-    TENSORS(t, begin, end, count, tensors, 1.0,
-            adadelta_range(begin, end, t->param, t->grad, t->state[0], t->state[1], (real)lr,
-                           (real)rho, (real)(1 - rho), (real)eps, (real)weight_decay));
-    return NNF_OK;
+    const settings s = {.rate = (real)lr,
+                        .decay = (real)weight_decay,
+                        .eps = (real)eps,
+                        .keep_sq = (real)rho,
+                        .rest_sq = (real)(1 - rho)};
+    return update_all(count, tensors, 1.0, adadelta_step, &s);
 }
 
-/* The constants of one Adam step: bias corrections belong to the rate and to the root. */
-typedef struct {
-    real rate, beta1, rest1, beta2, rest2, root_scale, eps, decay, shrink;
-} adam_step;
-
-static void adam_range(int64_t begin, int64_t end, real *restrict param, const real *restrict grad,
-                       real *restrict m, real *restrict v, adam_step s) {
-    for (int64_t i = begin; i < end; i++) {
-        const real g = decayed(grad[i], param[i], s.decay);
-        m[i] = s.beta1 * m[i] + s.rest1 * g;
-        v[i] = s.beta2 * v[i] + s.rest2 * g * g;
-        param[i] = s.shrink * param[i] - s.rate * m[i] / (root(v[i]) * s.root_scale + s.eps);
+static void adam_step(int64_t n, real *restrict param, const real *restrict grad, real *restrict m,
+                      real *restrict v, const settings *s) {
+    const vec rate = vset1(s->rate), eps = vset1(s->eps), shrink = vset1(s->shrink);
+    const vec keep = vset1(s->keep), rest = vset1(s->rest), scale = vset1(s->root_scale);
+    for (int64_t i = 0; i < n; i += VL) {
+        const int64_t left = n - i;
+        const vec p = vload_upto(param + i, left);
+        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+        const vec mean = vfma(keep, vload_upto(m + i, left), rest * g);
+        const vec mean_sq = mean_of_squares(s, vload_upto(v + i, left), g);
+        vstore_upto(m + i, mean, left);
+        vstore_upto(v + i, mean_sq, left);
+        const vec change = rate * mean / vfma(vsqrt(mean_sq), scale, eps);
+        vstore_upto(param + i, vfma(shrink, p, -change), left);
     }
 }
 
+/* Bias corrections belong to the rate and to the root. */
 static int adam(int64_t count, nnf_tensor *tensors, int64_t step, double lr, double beta1,
                 double beta2, double eps, double decay, double shrink) {
-    const adam_step s = {
+    const settings s = {
         .rate = (real)(lr / (1 - pow(beta1, (double)step))),
-        .beta1 = (real)beta1,
-        .rest1 = (real)(1 - beta1),
-        .beta2 = (real)beta2,
-        .rest2 = (real)(1 - beta2),
-        .root_scale = (real)(1 / sqrt(1 - pow(beta2, (double)step))),
-        .eps = (real)eps,
         .decay = (real)decay,
+        .eps = (real)eps,
+        .keep = (real)beta1,
+        .rest = (real)(1 - beta1),
+        .keep_sq = (real)beta2,
+        .rest_sq = (real)(1 - beta2),
+        .root_scale = (real)(1 / sqrt(1 - pow(beta2, (double)step))),
         .shrink = (real)shrink,
     };
-    TENSORS(t, begin, end, count, tensors, 0.6,
-            adam_range(begin, end, t->param, t->grad, t->state[0], t->state[1], s));
-    return NNF_OK;
+    return update_all(count, tensors, 0.6, adam_step, &s);
 }
 
 int FN(adam_update)(int64_t count, nnf_tensor *tensors, int64_t step, double lr, double beta1,
