@@ -272,7 +272,7 @@ static int run_by_parts(const product *g, bool *summed) {
     const bool few_rows = g->m <= FEW_ROWS, many_columns = g->n > 7 * NR;
     const bool large_b =
         few_rows ? g->n * g->k >= FAR && many_columns : g->n * g->k > LARGE_B || large_a;
-    const bool small_result = g->m < MANY_ROWS && g->m * g->n < 2 * SMALL_RESULT;
+    const bool small_result = g->m < 256 && g->m * g->n < 3 * SMALL_RESULT && !pack_a;
     const bool few_columns = ceil_div(g->n, NR) < nnf_team(g->m, work);
     const bool own_columns =
         large_b ? (many_columns || transposed_b || (small_result && !few_columns)) &&
