@@ -49,7 +49,7 @@ def conv2d(
     algo : {"auto", "depthwise", "winograd", "fold", "gemm"}
         "auto" takes the first that pays, the others force an algorithm. "depthwise" needs
         ``groups=C``; "winograd" dilation 1 and kernels of 3 x 3 or 5 x 5 at stride 1, or of 3 x 3
-        at stride 2 and padding 1; "fold" (an input gradient for few channels) ``groups=1``. Only
+        at stride 2 and padding 1; "fold" (gradients for few channels) ``groups=1``. Only
         "winograd" is less exact, and carries a NaN or infinity to the neighbours in its tile of
         4 x 4 outputs (2 x 2 for 5 x 5); "auto" takes it from 8 channels on.
 
