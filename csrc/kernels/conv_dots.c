@@ -171,7 +171,7 @@ __attribute__((noinline)) static void add_parts(const weight_gradient *g, int64_
     }
 }
 
-/* Where pixels fill their vectors, and entries are few, or rows of dy. */
+/* Where pixels fill their vectors, and entries are few, or rows of dy; as measured. */
 static bool dots_pay(const nnf_conv *d) {
     const int64_t taps = d->kh * d->kw;
     return DOTS_PAY && taps > 1 && d->ow <= PIXELS && 10 * d->ow >= 7 * round_up(d->ow, VL) &&

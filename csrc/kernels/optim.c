@@ -61,8 +61,9 @@ static int update_all(int64_t count, nnf_tensor *tensors, double ns, stepper *st
             const int64_t begin = MAX(first - t->begin, 0), end = MIN(last - t->begin, t->n);
             real *const param = t->param, *const a = t->state[0], *const b = t->state[1];
             const real *const grad = t->grad;
-            step(MAX(0, end - begin), param + begin, grad + begin, a ? a + begin : a,
-                 b ? b + begin : b, s);
+            if (begin < end) /* not in the gap behind a tensor, or without elements */
+                step(end - begin, param + begin, grad + begin, a ? a + begin : a, b ? b + begin : b,
+                     s);
         }
     });
     return NNF_OK;
