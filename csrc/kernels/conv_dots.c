@@ -12,6 +12,7 @@
 #include "conv.h"
 
 #include "conv_gather.h"
+#include "sum.h"
 
 /* A tile of entries x rows of dy, whose sums and operands are the registers there are. */
 enum {
@@ -77,17 +78,6 @@ static void add_tile(const places *p, const real *const entry[ENTRIES], const re
         vstore(sums + v * VL, vload(sums + v * VL) + vsum_each(each + v * VL));
 }
 
-static real sum_row(int64_t n, const real *x) {
-    vec sum[4] = {vzero(), vzero(), vzero(), vzero()};
-    int64_t i = 0;
-    for (; i + 4 * VL <= n; i += 4 * VL)
-        NNF_EACH (k, 4)
-            sum[k] += vload(x + i + k * VL);
-    for (; i < n; i += VL)
-        sum[0] += vload_upto(x + i, n - i);
-    return vsum((sum[0] + sum[1]) + (sum[2] + sum[3]));
-}
-
 static void find_places(int64_t rows, int64_t width, int64_t x_step, places *p) {
     p->rest = width % VL;
     p->whole = rows * (width / VL);
@@ -121,12 +111,12 @@ static void add_rows(const weight_gradient *g, int64_t image, int64_t row, int64
             add_tile(&p, entry, gradient, sums + (i * g->entry_tiles + j) * SUMS);
         }
         for (int64_t r = i * ROWS; bias_sums && r < MIN(d->k, (i + 1) * ROWS); r++)
-            bias_sums[r] += (double)sum_row(rows * d->ow, dy + r * plane);
+            bias_sums[r] += sum_of(rows * d->ow, dy + r * plane);
     }
 }
 
-/* Adds up a part's images: tiles of rows of dy [first, end). */
-/* noinline, as there are calls for one thread and for several. */
+/* Adds up a part's images: tiles of rows of dy [first, end). noinline, as add_parts: there are
+ * calls for one thread and for several. */
 __attribute__((noinline)) static int run_task(const weight_gradient *g, int64_t part, int64_t first,
                                               int64_t end) {
     const nnf_conv *const d = g->d;

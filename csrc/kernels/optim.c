@@ -42,11 +42,22 @@ typedef struct {
     real keep, rest;         /* of the first running mean, momentum */
     real keep_sq, rest_sq;   /* of that of squares */
     real root_scale, shrink; /* Adam's */
+    bool nesterov;
 } settings;
 
 /* The step of n elements; a and b are the optimizer's state, as far as it has one. */
 typedef void stepper(int64_t n, real *restrict param, const real *restrict grad, real *restrict a,
                      real *restrict b, const settings *s);
+
+/* The body of a step for each vector: element i and those behind it, of which `left` are there,
+ * with the parameters p and the decayed gradients g. */
+#define EACH_VECTOR(i, left, p, g, ...)                                                            \
+    for (int64_t i = 0; i < n; i += VL) {                                                          \
+        const int64_t left = n - i;                                                                \
+        const vec p = vload_upto(param + i, left);                                                 \
+        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);                            \
+        __VA_ARGS__;                                                                               \
+    }
 
 /* Takes the step of all tensors, `ns` nanoseconds an element. One after the other, each from a
  * whole cache line, they are cut into chunks. */
@@ -74,12 +85,7 @@ static void sgd_step(int64_t n, real *restrict param, const real *restrict grad,
     (void)a;
     (void)b;
     const vec rate = vset1(s->rate);
-    for (int64_t i = 0; i < n; i += VL) {
-        const int64_t left = n - i;
-        const vec p = vload_upto(param + i, left);
-        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
-        vstore_upto(param + i, p - rate * g, left);
-    }
+    EACH_VECTOR(i, left, p, g, { vstore_upto(param + i, p - rate * g, left); });
 }
 
 int FN(sgd_update)(int64_t count, nnf_tensor *tensors, double lr, double weight_decay) {
@@ -91,48 +97,31 @@ static void momentum_step(int64_t n, real *restrict param, const real *restrict 
                           real *restrict velocity, real *restrict b, const settings *s) {
     (void)b;
     const vec rate = vset1(s->rate), keep = vset1(s->keep);
-    for (int64_t i = 0; i < n; i += VL) {
-        const int64_t left = n - i;
-        const vec p = vload_upto(param + i, left);
-        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+    EACH_VECTOR(i, left, p, g, {
         const vec v = vfma(keep, vload_upto(velocity + i, left), g);
         vstore_upto(velocity + i, v, left);
-        vstore_upto(param + i, p - rate * v, left);
-    }
-}
-
-static void nesterov_step(int64_t n, real *restrict param, const real *restrict grad,
-                          real *restrict velocity, real *restrict b, const settings *s) {
-    (void)b;
-    const vec rate = vset1(s->rate), keep = vset1(s->keep);
-    for (int64_t i = 0; i < n; i += VL) {
-        const int64_t left = n - i;
-        const vec p = vload_upto(param + i, left);
-        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
-        const vec v = vfma(keep, vload_upto(velocity + i, left), g);
-        vstore_upto(velocity + i, v, left);
-        vstore_upto(param + i, p - rate * vfma(keep, v, g), left);
-    }
+        vstore_upto(param + i, p - rate * (s->nesterov ? vfma(keep, v, g) : v), left);
+    });
 }
 
 int FN(momentum_update)(int64_t count, nnf_tensor *tensors, double lr, double momentum,
                         double weight_decay, int nesterov) {
-    const settings s = {.rate = (real)lr, .decay = (real)weight_decay, .keep = (real)momentum};
-    return update_all(count, tensors, 0.5, nesterov ? nesterov_step : momentum_step, &s);
+    const settings s = {.rate = (real)lr,
+                        .decay = (real)weight_decay,
+                        .keep = (real)momentum,
+                        .nesterov = nesterov};
+    return update_all(count, tensors, 0.5, momentum_step, &s);
 }
 
 static void adagrad_step(int64_t n, real *restrict param, const real *restrict grad,
                          real *restrict sum_sq, real *restrict b, const settings *s) {
     (void)b;
     const vec rate = vset1(s->rate), eps = vset1(s->eps);
-    for (int64_t i = 0; i < n; i += VL) {
-        const int64_t left = n - i;
-        const vec p = vload_upto(param + i, left);
-        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+    EACH_VECTOR(i, left, p, g, {
         const vec sum = vfma(g, g, vload_upto(sum_sq + i, left));
         vstore_upto(sum_sq + i, sum, left);
         vstore_upto(param + i, p - rate * g / (vsqrt(sum) + eps), left);
-    }
+    });
 }
 
 int FN(adagrad_update)(int64_t count, nnf_tensor *tensors, double lr, double eps,
@@ -150,14 +139,11 @@ static void rmsprop_step(int64_t n, real *restrict param, const real *restrict g
                          real *restrict mean_sq, real *restrict b, const settings *s) {
     (void)b;
     const vec rate = vset1(s->rate), eps = vset1(s->eps);
-    for (int64_t i = 0; i < n; i += VL) {
-        const int64_t left = n - i;
-        const vec p = vload_upto(param + i, left);
-        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+    EACH_VECTOR(i, left, p, g, {
         const vec mean = mean_of_squares(s, vload_upto(mean_sq + i, left), g);
         vstore_upto(mean_sq + i, mean, left);
         vstore_upto(param + i, p - rate * g / (vsqrt(mean) + eps), left);
-    }
+    });
 }
 
 int FN(rmsprop_update)(int64_t count, nnf_tensor *tensors, double lr, double alpha, double eps,
@@ -173,17 +159,14 @@ int FN(rmsprop_update)(int64_t count, nnf_tensor *tensors, double lr, double alp
 static void adadelta_step(int64_t n, real *restrict param, const real *restrict grad,
                           real *restrict mean_sq, real *restrict mean_delta_sq, const settings *s) {
     const vec rate = vset1(s->rate), eps = vset1(s->eps);
-    for (int64_t i = 0; i < n; i += VL) {
-        const int64_t left = n - i;
-        const vec p = vload_upto(param + i, left);
-        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+    EACH_VECTOR(i, left, p, g, {
         const vec before = vload_upto(mean_delta_sq + i, left);
         const vec mean = mean_of_squares(s, vload_upto(mean_sq + i, left), g);
         const vec delta = vsqrt(before + eps) / vsqrt(mean + eps) * g;
         vstore_upto(mean_sq + i, mean, left);
         vstore_upto(mean_delta_sq + i, mean_of_squares(s, before, delta), left);
         vstore_upto(param + i, p - rate * delta, left);
-    }
+    });
 }
 
 int FN(adadelta_update)(int64_t count, nnf_tensor *tensors, double lr, double rho, double eps,
@@ -200,17 +183,14 @@ static void adam_step(int64_t n, real *restrict param, const real *restrict grad
                       real *restrict v, const settings *s) {
     const vec rate = vset1(s->rate), eps = vset1(s->eps), shrink = vset1(s->shrink);
     const vec keep = vset1(s->keep), rest = vset1(s->rest), scale = vset1(s->root_scale);
-    for (int64_t i = 0; i < n; i += VL) {
-        const int64_t left = n - i;
-        const vec p = vload_upto(param + i, left);
-        const vec g = decayed(vload_upto(grad + i, left), p, s->decay);
+    EACH_VECTOR(i, left, p, g, {
         const vec mean = vfma(keep, vload_upto(m + i, left), rest * g);
         const vec mean_sq = mean_of_squares(s, vload_upto(v + i, left), g);
         vstore_upto(m + i, mean, left);
         vstore_upto(v + i, mean_sq, left);
         const vec change = rate * mean / vfma(vsqrt(mean_sq), scale, eps);
         vstore_upto(param + i, vfma(shrink, p, -change), left);
-    }
+    });
 }
 
 /* Bias corrections belong to the rate and to the root. */
