@@ -35,6 +35,9 @@ BLOCKS = [
     cases.Conv((2, 7, 31, 63), (8, 7, 3, 4), stride=2, padding=1, dilation=(1, 2)),
     cases.Conv((2, 4, 3, 1100), (9, 4, 2, 2)),  # and of rows too long for that
     cases.Conv((2, 300, 13, 21), (9, 300, 1, 1)),  # more channels than a block, pixels cut
+    cases.Conv((1, 70, 14, 13), (150, 70, 3, 3), stride=2, padding=1),  # few pixels of many rows,
+    cases.Conv((1, 180, 7, 7), (190, 90, 3, 3), padding=1, groups=2),  # packed for all tasks,
+    cases.Conv((2, 520, 9, 11), (140, 520, 1, 1), stride=2),  # in deep chunks
 ]
 CASES = cases.CONV + BLOCKS
 

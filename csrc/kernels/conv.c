@@ -8,7 +8,8 @@
 
 /* Each channel by itself, where the kernels that GEMM could put side by side are few and the frame
  * is not mostly margin. */
-static bool depthwise_pays(const nnf_conv *d) {
+static bool depthwise_pays(const nnf_conv *d, bool forward) {
+    (void)forward;
     return d->groups == d->c && d->k <= 4 * d->c && d->stride_h <= 4 && d->stride_w <= 4 &&
            d->pad_h <= d->kh * d->dilation_h && d->pad_w <= d->kw * d->dilation_w;
 }
@@ -21,25 +22,31 @@ static bool winograd_can(const nnf_conv *d) {
 }
 
 /* Few channels do not pay for the transforms of images, few tiles for those of the kernels, and few
- * outputs leave tiles half empty: at stride 2, which saves less, more than half is too much. */
-static bool winograd_pays(const nnf_conv *d) {
+ * outputs leave tiles half empty: at stride 2, which saves less, more than half is too much.
+ * Backward GEMM turns the weights, and Winograd pays earlier. */
+static bool winograd_pays(const nnf_conv *d, bool forward) {
     const int64_t size = d->kh == 3 ? 4 : 2; /* of a tile of outputs */
     const int64_t tiles = ceil_div(d->oh, size) * ceil_div(d->ow, size);
+    const int64_t fewest = !forward ? 4 : d->stride_h == 1 ? 5 : 8;
     return winograd_can(d) && d->c / d->groups >= 8 && d->k / d->groups >= 8 && d->oh >= 3 &&
-           d->ow >= 3 && d->n * tiles >= 4 &&
+           d->ow >= 3 && d->n * tiles >= fewest &&
            (d->stride_h == 1 || 2 * d->oh * d->ow >= size * size * tiles);
 }
 
 /* Folding is the faster input gradient up to 8 channels: 1.6 times there, 5 times at one. */
-static bool fold_pays(const nnf_conv *d) { return d->groups == 1 && d->c <= 8; }
+static bool fold_pays(const nnf_conv *d, bool forward) {
+    (void)forward;
+    return d->groups == 1 && d->c <= 8;
+}
 
-static bool gemm_pays(const nnf_conv *d) {
+static bool gemm_pays(const nnf_conv *d, bool forward) {
     (void)d;
+    (void)forward;
     return true;
 }
 
 typedef struct {
-    bool (*pays)(const nnf_conv *d);
+    bool (*pays)(const nnf_conv *d, bool forward);
     int (*forward)(const nnf_conv *d, const real *x, const real *weight, const conv_finish *f,
                    real *y);
     int (*backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
@@ -61,9 +68,9 @@ static const algorithm algorithms[] = {
 };
 
 /* The first that pays; a forced one is the caller's word that it can. */
-static const algorithm *choose(const nnf_conv *d, int algo) {
+static const algorithm *choose(const nnf_conv *d, int algo, bool forward) {
     if (algo == NNF_CONV_AUTO)
-        for (algo = NNF_CONV_AUTO + 1; !algorithms[algo].pays(d);)
+        for (algo = NNF_CONV_AUTO + 1; !algorithms[algo].pays(d, forward);)
             algo++;
     return &algorithms[algo];
 }
@@ -74,7 +81,7 @@ int FN(conv2d)(const nnf_conv *d, int algo, const real *x, const real *weight, c
     if (size == 0)
         return NNF_OK;
     const conv_finish f = {scale, bias, activation_in_registers(act)};
-    const int status = choose(d, algo)->forward(d, x, weight, &f, y);
+    const int status = choose(d, algo, true)->forward(d, x, weight, &f, y);
     return status == NNF_OK ? activation_pass(act, size, y) : status;
 }
 
@@ -99,7 +106,7 @@ int FN(conv2d_backward)(const nnf_conv *d, int algo, const real *dy, const real 
             memset(dx, 0, (size_t)dx_size * sizeof(real));
         return dbias ? bias_alone(d, dy, dbias) : NNF_OK;
     }
-    const algorithm *const chosen = choose(d, algo);
+    const algorithm *const chosen = choose(d, algo, false);
     const int status = dx ? chosen->backward_input(d, dy, weight, dx) : NNF_OK;
     return status == NNF_OK ? chosen->backward_weight(d, dy, x, dweight, dbias) : status;
 }

@@ -248,6 +248,14 @@ VINLINE lines fetch(fetching *f, const real *near) {
     return now;
 }
 
+/* Of so many vectors those of the next tile; half a vector is one by itself, at half the cost. */
+static int64_t next_vectors(const gemm_column *out, int64_t vectors) {
+    int64_t n = 0;
+    while (n < MIN(vectors, NV_LAST + 1) && !is_half(out + n))
+        n++;
+    return n == NV_LAST ? NV_LAST : MAX(1, MIN(NV, n));
+}
+
 void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t vectors,
                     const gemm_column *out, int64_t ldc, const gemm_finish *f) {
     const int64_t height = tile_rows(m, a);
@@ -256,9 +264,7 @@ void FN(gemm_block)(int64_t m, const gemm_left *a, const gemm_right *b, int64_t 
     for (int64_t block = 0; block < m; block += MC) {
         const int64_t end = MIN(m, block + MC);
         for (int64_t q = 0, n; q < vectors; q += n) {
-            n = vectors - q == NV_LAST ? NV_LAST : MIN(NV, vectors - q);
-            if (n > 1 && is_half(out + q + n - 1)) /* by itself, at half the cost */
-                n--;
+            n = next_vectors(out + q, vectors - q);
             bool whole = n == NV;
             for (int64_t v = 0; v < n; v++)
                 whole &= out[q + v].width == VL;

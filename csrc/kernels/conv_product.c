@@ -1,0 +1,319 @@
+/* conv_product.c: weights times gathered images (see conv_product.h).
+ *
+ * Columns are the pixels of a few images, or of a part of one. A task is a block of columns and one
+ * of rows. Depths are taken in chunks of channels: pixels packed (vectors, chunk's channels * taps,
+ * VL) meet the weights of all rows of the block. Columns of one task are packed chunk by chunk by
+ * that task; those that several tasks share, because there are too few for all threads, before.
+ */
+#include "conv_product.h"
+
+#include <stdatomic.h>
+
+#include "elementwise.h"
+
+enum {
+    TASKS = 16, /* for many threads */
+    /* Reals of a block of pixels that are copied from where they lie: with the next block, which is
+     * fetched meanwhile, they stay in the L2 cache. */
+    BLOCK = 128 * 1024 / sizeof(real),
+    /* Columns are packed before if that saves packing so many reals, and they are no more than
+     * these. */
+    REPEATED = 65536,
+    SHARED = 16 * 1024 * 1024 / sizeof(real),
+    /* Chunks of few columns are deep, as weights are read in place: of so many reals that they stay
+     * in the L2 cache, but so many chunks that threads can share the packing. */
+    CHUNK = 256 * 1024 / sizeof(real),
+    CHUNKS = 8
+};
+
+typedef struct {
+    const conv_product *of;
+    /* A task has `block_images` images or `block_pixels` pixels of one, and `block_rows`. */
+    int64_t block_images, block_pixels, block_rows;
+    int64_t image_tasks, pixel_tasks, row_tasks;
+    int64_t chunk_channels, chunks;
+    int64_t chunk_size; /* reals of a chunk of columns */
+    bool is_shared;
+    real *shared; /* (column blocks, chunks, chunk_size), all columns packed, or NULL */
+    bool stream;
+} blocking;
+
+static bool is_dense(const conv_product *p) { return p->step_h == 1 && p->step_w == 1; }
+
+static double multiply_work(const conv_product *p) {
+    const double pixels = (double)(p->images * p->groups * p->from.grid_h * p->from.grid_w);
+    return 0.02 * pixels * (double)(p->rows * (p->channels * p->from.taps + 4));
+}
+
+static int64_t column_blocks(const blocking *g) {
+    return g->image_tasks * g->of->groups * g->pixel_tasks;
+}
+
+static void choose_columns(blocking *g) {
+    const conv_gather *const from = &g->of->from;
+    const int64_t pixels = from->grid_h * from->grid_w;
+    const int64_t few = MAX(NC / 4, BLOCK / MAX(1, MIN(KC, g->of->channels)));
+    const int64_t most = from->in_place ? MIN(NC, few) : NC;
+    const int64_t cuts = ceil_div(pixels, most);
+    g->block_pixels = round_up(ceil_div(pixels, cuts), VL);
+    g->pixel_tasks = ceil_div(pixels, g->block_pixels);
+    g->block_images = g->pixel_tasks > 1 ? 1 : MAX(1, most / g->block_pixels);
+    while (g->block_images > 1 && g->block_images * g->block_pixels > NR &&
+           ceil_div(g->of->images, g->block_images) * g->of->groups < TASKS)
+        g->block_images /= 2;
+    g->image_tasks = ceil_div(g->of->images, g->block_images);
+}
+
+static void choose_rows(blocking *g) {
+    const bool several = nnf_team(TASKS, multiply_work(g->of)) > 1;
+    g->block_rows = g->of->rows;
+    while (several && g->block_rows > 4 * MR &&
+           column_blocks(g) * ceil_div(g->of->rows, g->block_rows) < TASKS)
+        g->block_rows = round_up(g->block_rows / 2, MR);
+    g->row_tasks = ceil_div(g->of->rows, g->block_rows);
+}
+
+/* Of the shapes alone, unlike the rows of a task: every chunk is summed by itself. */
+static void choose_chunks(blocking *g) {
+    const int64_t channels = g->of->channels, taps = g->of->from.taps;
+    const int64_t columns = g->block_images * round_up(g->block_pixels, VL);
+    const int64_t shallow = MIN(channels, KC / taps);
+    const int64_t deep = MIN(channels / CHUNKS, CHUNK / (columns * taps));
+    g->chunk_channels = MAX(1, MAX(shallow, deep));
+    g->chunks = MAX(1, ceil_div(channels, g->chunk_channels)); /* an empty sum is a bias */
+    g->chunk_size = g->chunk_channels * taps * columns + VL;   /* packing writes past the end */
+    const int64_t reals = column_blocks(g) * columns * channels * taps;
+    g->is_shared = (g->row_tasks - 1) * reals >= REPEATED && reals <= SHARED;
+}
+
+/* row[2 i + odd] = from[i] for `count` reals. Even columns come first, with zeros between them. */
+VINLINE void interleave(int odd, int64_t count, const real *from, int64_t width, real *row) {
+    for (int64_t i = 0; i < count; i += VL) {
+        const int64_t left = MIN(2 * (count - i), width - 2 * i);
+        real *const low = row + 2 * i;
+        vec even = vload_upto(from + i, count - i), other = vzero();
+        if (odd) {
+            const vec a = vload_upto(low, left);
+            const vec b = vload_within(low + VL, left - VL);
+            other = even;
+            even = vunmix(veven_mixed(a, b));
+        }
+        vstore_zipped(low, even, other, left);
+    }
+}
+
+/* Writes rows x pixels sums of a strided grid where they belong in one image's result planes. */
+static void scatter(const conv_product *of, const real *sums, int64_t sums_stride, int64_t rows,
+                    int64_t pixel, int64_t pixels, real *result) {
+    const int64_t width = of->result_width, first = of->offset % width;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t p = 0, length; p < pixels; p += length) {
+            const int64_t i = (pixel + p) / of->grid_w, j = (pixel + p) % of->grid_w;
+            const real *const from = sums + r * sums_stride + p;
+            real *const row =
+                result + r * of->plane + (of->offset / width + i * of->step_h) * width;
+            const int64_t col = j * of->step_w;
+            length = MIN(pixels - p, of->grid_w - j);
+            const bool pairs = of->step_w == 2 && length >= VL;
+            if (pairs && first == 0)
+                interleave(0, length, from, width - col, row + col);
+            else if (pairs)
+                interleave(1, length, from, width - col, row + col);
+            else
+                for (int64_t k = 0; k < length; k++)
+                    row[first + col + k * of->step_w] = from[k];
+        }
+}
+
+/* What a task works on: of a group of `images` images, some pixels and some rows. */
+typedef struct {
+    int64_t image, images, group, pixel, pixels, row, rows;
+    int64_t image_vectors; /* vectors of an image */
+    int64_t columns;       /* the number of this block of columns */
+} block;
+
+static block find_block(const blocking *g, int64_t index) {
+    block b;
+    b.row = index % g->row_tasks * g->block_rows;
+    b.rows = MIN(g->block_rows, g->of->rows - b.row);
+    b.columns = index /= g->row_tasks;
+    b.pixel = index % g->pixel_tasks * g->block_pixels;
+    b.pixels = MIN(g->block_pixels, g->of->from.grid_h * g->of->from.grid_w - b.pixel);
+    index /= g->pixel_tasks;
+    b.group = index % g->of->groups;
+    b.image = index / g->of->groups * g->block_images;
+    b.images = MIN(g->block_images, g->of->images - b.image);
+    b.image_vectors = ceil_div(b.pixels, VL);
+    return b;
+}
+
+static int64_t channels_of(const blocking *g, int64_t chunk) {
+    return MIN(g->chunk_channels, g->of->channels - chunk * g->chunk_channels);
+}
+
+/* Packs a chunk of all images of a block: (vectors, chunk's channels * taps, VL). */
+static void pack_chunk(const blocking *g, const block *b, int64_t chunk, conv_band *band,
+                       real *packed) {
+    const conv_gather *const from = &g->of->from;
+    const int64_t channels = channels_of(g, chunk), source_plane = from->height * from->width;
+    for (int64_t i = 0; i < b->images; i++) {
+        const int64_t plane = ((b->image + i) * g->of->groups + b->group) * g->of->channels +
+                              chunk * g->chunk_channels;
+        const real *const source = g->of->source + plane * source_plane;
+        if (from->in_place) {
+            FN(gemm_pack)(b->pixels, channels, channels, VL, source + b->pixel, 1, source_plane,
+                          packed);
+            packed += b->image_vectors * channels * VL;
+            continue;
+        }
+        FN(conv_band_fill)(from, source, channels, b->pixel, b->pixels, band);
+        for (int64_t p = 0; p < b->pixels; p += VL) {
+            FN(conv_pack_pixels)(from, band, channels, b->pixel + p, MIN(VL, b->pixels - p),
+                                 packed);
+            packed += channels * from->taps * VL;
+        }
+    }
+}
+
+/* Result plane of row `row` of the block's group in its image i. */
+static real *result_plane(const conv_product *of, const block *b, int64_t i) {
+    return of->result + (((b->image + i) * of->groups + b->group) * of->rows + b->row) * of->plane;
+}
+
+/* The part of a vector of all rows that belongs to the block's; NULL stays NULL. */
+static const real *of_rows(const real *vector, const blocking *g, const block *b) {
+    return vector ? vector + b->group * g->of->rows + b->row : NULL;
+}
+
+/* What will be packed after a chunk of block `index`, where it is read in place. (Of several images
+ * with more channels than a chunk has, not all of it: that costs time alone.) */
+static gemm_next next_source(const blocking *g, int64_t index, int64_t chunk) {
+    const conv_product *const of = g->of;
+    const bool more = chunk + 1 < g->chunks;
+    const int64_t tasks = column_blocks(g) * g->row_tasks;
+    if (g->is_shared || !of->from.in_place || (!more && index + 1 == tasks))
+        return (gemm_next){0};
+    const block b = find_block(g, more ? index : index + 1);
+    const int64_t plane = of->from.height * of->from.width;
+    const int64_t first = more ? (chunk + 1) * g->chunk_channels : 0;
+    const int64_t planes = (b.image * of->groups + b.group) * of->channels + first;
+    return (gemm_next){.from = of->source + planes * plane + b.pixel,
+                       .row = plane,
+                       .rows = b.images * MIN(g->chunk_channels, of->channels - first),
+                       .width = b.pixels};
+}
+
+static int run_block(const blocking *g, int64_t index) {
+    const conv_product *const of = g->of;
+    const block b = find_block(g, index);
+    const int64_t vectors = b.images * b.image_vectors, taps = of->from.taps;
+    const int64_t sums_stride = vectors * VL;
+    conv_band band = {0};
+    const bool has_band =
+        g->shared || FN(conv_band_alloc)(&of->from, g->chunk_channels, b.pixels, &band);
+    real *const own = g->shared ? NULL : alloc_reals(g->chunk_size);
+    real *const sums = is_dense(of) ? NULL : alloc_reals(b.rows * sums_stride);
+    const bool ready = has_band && (own || g->shared) && (sums || is_dense(of));
+    gemm_column out[NC / VL];
+    for (int64_t v = 0; v < vectors; v++) {
+        const int64_t p = v % b.image_vectors * VL;
+        out[v] = (gemm_column){
+            .c = sums ? sums + v * VL : result_plane(of, &b, v / b.image_vectors) + b.pixel + p,
+            .width = MIN(VL, b.pixels - p),
+        };
+    }
+    const real *const left = of->left + of->left_group * b.group + b.row / MR * of->weights.tile;
+    for (int64_t chunk = 0; ready && chunk < g->chunks; chunk++) {
+        const bool last = chunk + 1 == g->chunks;
+        const gemm_finish f = {
+            .accumulate = chunk > 0,
+            .stream = g->stream,
+            .row_scale = last ? of_rows(of->finish.scale, g, &b) : NULL,
+            .row_bias = last ? of_rows(of->finish.bias, g, &b) : NULL,
+            .act = last ? of->finish.act : NNF_LINEAR,
+        };
+        gemm_left weights = of->weights;
+        weights.a = left + chunk * g->chunk_channels * taps * of->weights.depth;
+        weights.k = channels_of(g, chunk) * taps;
+        const real *packed = own;
+        if (g->shared)
+            packed = g->shared + (b.columns * g->chunks + chunk) * g->chunk_size;
+        else
+            pack_chunk(g, &b, chunk, &band, own);
+        const gemm_right pixels = {.b = packed,
+                                   .vector = weights.k * VL,
+                                   .depth = VL,
+                                   .next = next_source(g, index, chunk)};
+        FN(gemm_block)(b.rows, &weights, &pixels, vectors, out, sums ? sums_stride : of->plane, &f);
+    }
+    for (int64_t i = 0; ready && sums && i < b.images; i++)
+        scatter(of, sums + i * b.image_vectors * VL, sums_stride, b.rows, b.pixel, b.pixels,
+                result_plane(of, &b, i));
+    FN(conv_band_free)(&band);
+    nnf_free(own);
+    nnf_free(sums);
+    return ready ? NNF_OK : NNF_NO_MEMORY;
+}
+
+/* Chunk `index` of all column blocks' chunks. */
+static int pack_shared(const blocking *g, int64_t index) {
+    const block b = find_block(g, index / g->chunks * g->row_tasks);
+    conv_band band;
+    const bool ready = FN(conv_band_alloc)(&g->of->from, g->chunk_channels, b.pixels, &band);
+    if (ready)
+        pack_chunk(g, &b, index % g->chunks, &band, g->shared + index * g->chunk_size);
+    FN(conv_band_free)(&band);
+    return ready ? NNF_OK : NNF_NO_MEMORY;
+}
+
+int FN(conv_product_run)(const conv_product *p) {
+    blocking g = {.of = p};
+    choose_columns(&g);
+    choose_rows(&g);
+    choose_chunks(&g);
+    g.stream = is_dense(p) && p->plane % VL == 0 && g.chunks == 1 &&
+               streams(p->images * p->groups * p->rows * p->plane, 0, p->result);
+    atomic_int failed = 0;
+    if (g.is_shared) {
+        const int64_t chunks = column_blocks(&g) * g.chunks;
+        g.shared = alloc_reals(chunks * g.chunk_size);
+        if (!g.shared)
+            return NNF_NO_MEMORY;
+        PARALLEL_FOR(index, chunks, 0.3 * (double)(chunks * g.chunk_size), {
+            if (pack_shared(&g, index) != NNF_OK)
+                failed = 1;
+        });
+    }
+    if (!failed)
+        PARALLEL_FOR(index, column_blocks(&g) * g.row_tasks, multiply_work(p), {
+            if (run_block(&g, index) != NNF_OK)
+                failed = 1;
+        });
+    nnf_free(g.shared);
+    return failed ? NNF_NO_MEMORY : NNF_OK;
+}
+
+int FN(conv_product_run_packed)(conv_product *p, const real *weight, int64_t group, int64_t row,
+                                int64_t channel, const int64_t *tap_index) {
+    const int64_t depth = p->channels * p->from.taps, tiles = ceil_div(p->rows, MR);
+    p->left_group = tiles * MR * depth;
+    real *const packed = alloc_reals(p->groups * p->left_group);
+    if (!packed)
+        return NNF_NO_MEMORY;
+    PARALLEL_FOR(q, p->groups * tiles, 0.5 * (double)(p->groups * p->left_group), {
+        const int64_t first = q % tiles * MR, rows = MIN(MR, p->rows - first);
+        const real *from = weight + q / tiles * group + first * row;
+        real *to = packed + q * MR * depth;
+        for (int64_t c = 0; c < p->channels; c++, from += channel)
+            for (int64_t t = 0; t < p->from.taps; t++, to += MR) {
+                const real *const column = from + (tap_index ? tap_index[t] : t);
+                for (int64_t i = 0; i < MR; i++)
+                    to[i] = i < rows ? column[i * row] : 0;
+            }
+    });
+    p->left = packed;
+    p->weights = (gemm_left){.tile = MR * depth, .row = 1, .depth = MR};
+    const int status = FN(conv_product_run)(p);
+    nnf_free(packed);
+    return status;
+}

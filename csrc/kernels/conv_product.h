@@ -1,0 +1,37 @@
+/* conv_product.h: weights times gathered images, the product that forward and input gradient share.
+ *
+ * Of every image and group: result (rows, grid pixels) = weights (rows, channels * taps) times the
+ * matrix (channels * taps, grid pixels) that conv_gather.h reads from the source.
+ */
+#ifndef NNF_CONV_PRODUCT_H
+#define NNF_CONV_PRODUCT_H
+
+#include "conv.h"
+#include "conv_gather.h"
+
+typedef struct {
+    conv_gather from;
+    int64_t images, groups;
+    int64_t rows, channels; /* of a group, in the result and in the source */
+    const real *source;     /* (images, groups * channels, height, width) */
+    real *result;           /* (images, groups * rows, plane) */
+    int64_t plane;
+    /* Grid pixel (i, j) of rows of grid_w is result[offset + i * step_h * result_width + j *
+     * step_w].
+     */
+    int64_t offset, step_h, step_w, result_width, grid_w;
+    conv_finish finish; /* vectors (groups * rows) */
+    /* weights of a group: rows where they lie, or packed (row tiles, channels * taps, MR) */
+    gemm_left weights;
+    const real *left;
+    int64_t left_group;
+} conv_product;
+
+int FN(conv_product_run)(const conv_product *p);
+
+/* The same with weights that are packed first: row r of group q has its depth c, t (channel and
+ * tap) at weight[q * group + r * row + c * channel + t], or at tap_index[t] instead of t. */
+int FN(conv_product_run_packed)(conv_product *p, const real *weight, int64_t group, int64_t row,
+                                int64_t channel, const int64_t *tap_index);
+
+#endif
