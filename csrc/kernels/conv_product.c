@@ -33,8 +33,7 @@ typedef struct {
     int64_t image_tasks, pixel_tasks, row_tasks;
     int64_t chunk_channels, chunks;
     int64_t chunk_size; /* reals of a chunk of columns */
-    bool is_shared;
-    real *shared; /* (column blocks, chunks, chunk_size), all columns packed, or NULL */
+    real *shared;       /* (column blocks, chunks, chunk_size), all columns packed, or NULL */
     bool stream;
 } blocking;
 
@@ -82,8 +81,11 @@ static void choose_chunks(blocking *g) {
     g->chunk_channels = MAX(1, MAX(shallow, deep));
     g->chunks = MAX(1, ceil_div(channels, g->chunk_channels)); /* an empty sum is a bias */
     g->chunk_size = g->chunk_channels * taps * columns + VL;   /* packing writes past the end */
-    const int64_t reals = column_blocks(g) * columns * channels * taps;
-    g->is_shared = (g->row_tasks - 1) * reals >= REPEATED && reals <= SHARED;
+}
+
+static bool sharing_pays(const blocking *g) {
+    const int64_t reals = column_blocks(g) * g->chunks * g->chunk_size;
+    return (g->row_tasks - 1) * reals >= REPEATED && reals <= SHARED;
 }
 
 /* row[2 i + odd] = from[i] for `count` reals. Even columns come first, with zeros between them. */
@@ -191,7 +193,7 @@ static gemm_next next_source(const blocking *g, int64_t index, int64_t chunk) {
     const conv_product *const of = g->of;
     const bool more = chunk + 1 < g->chunks;
     const int64_t tasks = column_blocks(g) * g->row_tasks;
-    if (g->is_shared || !of->from.in_place || (!more && index + 1 == tasks))
+    if (g->shared || !of->from.in_place || (!more && index + 1 == tasks))
         return (gemm_next){0};
     const block b = find_block(g, more ? index : index + 1);
     const int64_t plane = of->from.height * of->from.width;
@@ -274,7 +276,7 @@ int FN(conv_product_run)(const conv_product *p) {
     g.stream = is_dense(p) && p->plane % VL == 0 && g.chunks == 1 &&
                streams(p->images * p->groups * p->rows * p->plane, 0, p->result);
     atomic_int failed = 0;
-    if (g.is_shared) {
+    if (sharing_pays(&g)) {
         const int64_t chunks = column_blocks(&g) * g.chunks;
         g.shared = alloc_reals(chunks * g.chunk_size);
         if (!g.shared)
@@ -293,14 +295,14 @@ int FN(conv_product_run)(const conv_product *p) {
     return failed ? NNF_NO_MEMORY : NNF_OK;
 }
 
-int FN(conv_product_run_packed)(conv_product *p, const real *weight, int64_t group, int64_t row,
-                                int64_t channel, const int64_t *tap_index) {
+int FN(conv_product_run_packed)(const conv_product *p, const real *weight, int64_t group,
+                                int64_t row, int64_t channel, const int64_t *tap_index) {
     const int64_t depth = p->channels * p->from.taps, tiles = ceil_div(p->rows, MR);
-    p->left_group = tiles * MR * depth;
-    real *const packed = alloc_reals(p->groups * p->left_group);
+    const int64_t reals = p->groups * tiles * MR * depth;
+    real *const packed = alloc_reals(reals);
     if (!packed)
         return NNF_NO_MEMORY;
-    PARALLEL_FOR(q, p->groups * tiles, 0.5 * (double)(p->groups * p->left_group), {
+    PARALLEL_FOR(q, p->groups * tiles, 0.5 * (double)reals, {
         const int64_t first = q % tiles * MR, rows = MIN(MR, p->rows - first);
         const real *from = weight + q / tiles * group + first * row;
         real *to = packed + q * MR * depth;
@@ -311,9 +313,11 @@ int FN(conv_product_run_packed)(conv_product *p, const real *weight, int64_t gro
                     to[i] = i < rows ? column[i * row] : 0;
             }
     });
-    p->left = packed;
-    p->weights = (gemm_left){.tile = MR * depth, .row = 1, .depth = MR};
-    const int status = FN(conv_product_run)(p);
+    conv_product with_packed = *p;
+    with_packed.left = packed;
+    with_packed.left_group = tiles * MR * depth;
+    with_packed.weights = (gemm_left){.tile = MR * depth, .row = 1, .depth = MR};
+    const int status = FN(conv_product_run)(&with_packed);
     nnf_free(packed);
     return status;
 }

@@ -16,9 +16,7 @@ typedef struct {
     const real *source;     /* (images, groups * channels, height, width) */
     real *result;           /* (images, groups * rows, plane) */
     int64_t plane;
-    /* Grid pixel (i, j) of rows of grid_w is result[offset + i * step_h * result_width + j *
-     * step_w].
-     */
+    /* Grid pixel (i, j), j < grid_w, is result[offset + i * step_h * result_width + j * step_w]. */
     int64_t offset, step_h, step_w, result_width, grid_w;
     conv_finish finish; /* vectors (groups * rows) */
     /* weights of a group: rows where they lie, or packed (row tiles, channels * taps, MR) */
@@ -31,7 +29,7 @@ int FN(conv_product_run)(const conv_product *p);
 
 /* The same with weights that are packed first: row r of group q has its depth c, t (channel and
  * tap) at weight[q * group + r * row + c * channel + t], or at tap_index[t] instead of t. */
-int FN(conv_product_run_packed)(conv_product *p, const real *weight, int64_t group, int64_t row,
-                                int64_t channel, const int64_t *tap_index);
+int FN(conv_product_run_packed)(const conv_product *p, const real *weight, int64_t group,
+                                int64_t row, int64_t channel, const int64_t *tap_index);
 
 #endif
