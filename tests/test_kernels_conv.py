@@ -38,6 +38,10 @@ BLOCKS = [
     cases.Conv((1, 70, 14, 13), (150, 70, 3, 3), stride=2, padding=1),  # few pixels of many rows,
     cases.Conv((1, 180, 7, 7), (190, 90, 3, 3), padding=1, groups=2),  # packed for all tasks,
     cases.Conv((2, 520, 9, 11), (140, 520, 1, 1), stride=2),  # in deep chunks
+    cases.Conv((23, 130, 7, 7), (270, 130, 1, 1)),  # small planes side by side,
+    cases.Conv((5, 260, 6, 7), (260, 130, 1, 1), stride=(1, 2), groups=2),  # strided,
+    cases.Conv((7, 150, 13, 11), (140, 150, 1, 1), stride=(3, 4)),  # by more than two columns
+    cases.Conv((2, 9, 33, 70), (20, 9, 1, 1), stride=2),  # one tap of large planes
 ]
 CASES = cases.CONV + BLOCKS
 

@@ -14,11 +14,13 @@ void FN(conv_gather_bounds)(conv_gather *g) {
         g->min_w = MIN(g->min_w, g->tap_w[t]);
         g->max_w = MAX(g->max_w, g->tap_w[t]);
     }
-    g->in_place = g->taps == 1 && g->stride_h == 1 && g->stride_w == 1 && g->min_h == 0 &&
-                  g->min_w == 0 && g->grid_h == g->height && g->grid_w == g->width;
+    g->direct = g->taps == 1 && g->min_h >= 0 && g->min_w >= 0 &&
+                (g->grid_h - 1) * g->stride_h + g->max_h < g->height &&
+                (g->grid_w - 1) * g->stride_w + g->max_w < g->width;
+    g->in_place = g->direct && g->grid_h == g->height && g->grid_w == g->width;
     if (g->in_place) {
         g->grid_w = g->width = g->height * g->width;
-        g->grid_h = g->height = 1;
+        g->grid_h = g->height = g->stride_h = g->stride_w = 1;
     }
 }
 
@@ -79,8 +81,17 @@ static bool is_seen(int64_t taps, const int64_t *tap, int64_t least, int64_t pha
     return false;
 }
 
+static vec load_apart(int64_t stride, const real *from, int64_t left) {
+    vec v = vzero();
+    for (int64_t i = 0; i < VL && i * stride < left; i++)
+        v[i] = from[i * stride];
+    return v;
+}
+
 /* VL of the columns from `from` on, every stride-th; zeros beyond the `left` that there are. */
 VINLINE vec load_columns(int64_t stride, const real *from, int64_t left) {
+    if (stride > 2)
+        return load_apart(stride, from, left);
     const vec a = vload_within(from, left);
     if (stride == 1)
         return a;
@@ -152,9 +163,9 @@ static int64_t band_offset(const conv_gather *g, const conv_band *band, int64_t 
     return i * g->stride_h * g->stride_w * band->segment + j;
 }
 
-/* A run of pixels that are neighbours in the band: `to` is its first lane. */
+/* A run of pixels that are neighbours where they come from: `to` is its first lane. */
 typedef struct {
-    int64_t to, from;
+    int64_t to, from, length;
 } run;
 
 /* Each run of pixels, one per row of the grid, is copied as a whole vector; what it writes too much
@@ -176,8 +187,10 @@ void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t c
                           int64_t pixel, int64_t pixels, real *packed) {
     run runs[VL];
     int64_t count = 0;
-    for (int64_t to = 0; to < pixels; to += g->grid_w - (pixel + to) % g->grid_w)
-        runs[count++] = (run){to, band_offset(g, band, pixel + to)};
+    for (int64_t to = 0, length; to < pixels; to += length) {
+        length = g->grid_w - (pixel + to) % g->grid_w;
+        runs[count++] = (run){to, band_offset(g, band, pixel + to), length};
+    }
     if (count == 1 && pixels == VL)
         pack_runs(1, runs, g, band, channels, VL, packed);
     else if (count == 2 && pixels == VL)
@@ -186,21 +199,78 @@ void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t c
         pack_runs(count, runs, g, band, channels, pixels, packed);
 }
 
+/* Panels filled side by side, as in gemm_pack.c; channels that are fetched ahead. */
+enum { TOGETHER = 8, AHEAD = 4 };
+
+VINLINE void pack_direct_runs(int64_t stride, int64_t count, const run *runs, int64_t plane,
+                              const real *source, const real *end, int64_t channels, real *packed) {
+    for (int64_t c = 0; c < channels; c++, source += plane, packed += VL) {
+        const bool last = c + 1 == channels; /* what would be too much is another panel's */
+        for (int64_t i = 0; i < count; i++) {
+            const real *const from = source + runs[i].from;
+            real *const to = packed + runs[i].to;
+            __builtin_prefetch(from + AHEAD * plane);
+            __builtin_prefetch(from + AHEAD * plane + VL);
+            const vec v = load_columns(stride, from, end - from);
+            if (last)
+                vstore_upto(to, v, runs[i].length);
+            else
+                vstore(to, v);
+        }
+    }
+}
+
+void FN(conv_pack_direct)(const conv_gather *g, const real *source, int64_t image, const real *end,
+                          int64_t channels, int64_t pixel, int64_t pixels, real *packed) {
+    const int64_t grid = g->grid_h * g->grid_w, plane = g->height * g->width;
+    for (int64_t first = 0; first < pixels; first += TOGETHER * VL) {
+        run runs[TOGETHER * VL];
+        int64_t count = 0;
+        const int64_t few = MIN(TOGETHER * VL, pixels - first);
+        for (int64_t to = 0, length; to < few; to += length) {
+            const int64_t at = (pixel + first + to) % grid, i = at / g->grid_w, j = at % g->grid_w;
+            const int64_t row = i * g->stride_h + g->min_h, col = j * g->stride_w + g->min_w;
+            length = MIN(MIN(VL - to % VL, few - to), g->grid_w - j);
+            runs[count++] = (run){
+                .to = to / VL * channels * VL + to % VL,
+                .from = (pixel + first + to) / grid * image + row * g->width + col,
+                .length = length,
+            };
+        }
+        real *const panels = packed + first * channels;
+        if (g->stride_w == 1)
+            pack_direct_runs(1, count, runs, plane, source, end, channels, panels);
+        else if (g->stride_w == 2)
+            pack_direct_runs(2, count, runs, plane, source, end, channels, panels);
+        else
+            pack_direct_runs(g->stride_w, count, runs, plane, source, end, channels, panels);
+        real *const panel = panels + few / VL * channels * VL;
+        for (int64_t c = 0; few % VL && c < channels; c++)
+            for (int64_t i = few % VL; i < VL; i++)
+                panel[c * VL + i] = 0;
+    }
+}
+
 /* Runs of pixels by whole vectors; what one writes too much the next run or entry overwrites. */
 void FN(conv_copy_entries)(const conv_gather *g, const conv_band *band, int64_t first,
                            int64_t count, int64_t pixel, int64_t pixels, int64_t pitch,
                            real *rows) {
-    for (int64_t i = 0; i < count; i++) {
-        const real *const entry =
-            band->data + (first + i) / g->taps * band->plane + band->tap[(first + i) % g->taps];
-        real *const row = rows + i * pitch;
-        const real *from = entry + band_offset(g, band, pixel);
-        int64_t length = g->grid_w - pixel % g->grid_w;
+    const int64_t start = band_offset(g, band, pixel), column = pixel % g->grid_w;
+    const int64_t row_step = g->stride_h * g->stride_w * band->segment;
+    const real *plane = band->data + first / g->taps * band->plane;
+    int64_t tap = first % g->taps;
+    for (int64_t i = 0; i < count; i++, rows += pitch) {
+        const real *from = plane + band->tap[tap] + start;
+        int64_t length = g->grid_w - column;
         for (int64_t to = 0; to < pixels; to += length, length = g->grid_w) {
             if (to > 0)
-                from = entry + band_offset(g, band, pixel + to);
+                from += to == g->grid_w - column ? row_step - column : row_step;
             for (int64_t j = 0; j < MIN(length, pixels - to); j += VL)
-                vstore(row + to + j, vload(from + j));
+                vstore(rows + to + j, vload(from + j));
+        }
+        if (++tap == g->taps) {
+            tap = 0;
+            plane += band->plane;
         }
     }
 }

@@ -5,7 +5,8 @@
  * outside. That matrix is never built: a block's rows of the image are copied, with their padding,
  * into a `band`, and vectors for the GEMM core are packed from there. In the band the columns of a
  * row are taken apart by their remainder modulo the stride, so that neighbours in the grid are
- * neighbours there. A source that is its own matrix (one tap, stride 1, no padding) needs no band.
+ * neighbours there. A source with one tap that never falls outside needs no band: it is packed from
+ * where it lies, and if there is no stride either, it is its own matrix.
  */
 #ifndef NNF_CONV_GATHER_H
 #define NNF_CONV_GATHER_H
@@ -19,6 +20,7 @@ typedef struct {
     int64_t taps;
     const int64_t *tap_h, *tap_w;       /* (taps) */
     int64_t min_h, max_h, min_w, max_w; /* of the taps */
+    bool direct;                        /* needs no band */
     bool in_place;                      /* the source is its own matrix */
 } conv_gather;
 
@@ -50,6 +52,12 @@ void FN(conv_band_fill)(const conv_gather *g, const real *source, int64_t channe
  * up to VL reals past its end. */
 void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t channels,
                           int64_t pixel, int64_t pixels, real *packed);
+
+/* Packs pixels [pixel, pixel + pixels) of a direct source, the grids of images `image` reals apart
+ * side by side: packed (vectors, channels, VL), zeros after the last one. Nothing is read from
+ * `end` on. */
+void FN(conv_pack_direct)(const conv_gather *g, const real *source, int64_t image, const real *end,
+                          int64_t channels, int64_t pixel, int64_t pixels, real *packed);
 
 /* Copies pixels [pixel, pixel + pixels) of entries [first, first + count) (channel, tap) to rows
  * (count, pitch); first counts from the band's first channel. Writes up to VL reals past a row. */
