@@ -32,16 +32,26 @@ VINLINE dvec vwiden(vec v) {
 #endif
 }
 
+VINLINE dvec dload(const double *p) {
+    dvec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
 /* Adds the lanes of v to p[0 .. VL). */
 VINLINE void vadd_wide(double *p, vec v) {
     half_vec part[VL / DVL];
     memcpy(part, &v, sizeof v);
     for (int i = 0; i < VL / DVL; i++) {
-        dvec sum;
-        memcpy(&sum, p + i * DVL, sizeof sum);
-        sum += vdouble(part[i]);
+        const dvec sum = dload(p + i * DVL) + vdouble(part[i]);
         memcpy(p + i * DVL, &sum, sizeof sum);
     }
+}
+
+/* Zero where v is infinite or not a number. */
+VINLINE dvec dfinite_or_zero(dvec v) {
+    typedef int64_t lanes __attribute__((vector_size(VBYTES)));
+    return (dvec)((v - v == 0) & (lanes)v);
 }
 
 /* The sum of all lanes, in a fixed order. */

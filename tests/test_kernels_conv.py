@@ -42,6 +42,9 @@ BLOCKS = [
     cases.Conv((5, 260, 6, 7), (260, 130, 1, 1), stride=(1, 2), groups=2),  # strided,
     cases.Conv((7, 150, 13, 11), (140, 150, 1, 1), stride=(3, 4)),  # by more than two columns
     cases.Conv((2, 9, 33, 70), (20, 9, 1, 1), stride=2),  # one tap of large planes
+    cases.Conv((11, 12, 14, 14), (32, 12, 4, 4), stride=2, padding=1),  # rows of results as lanes,
+    cases.Conv((5, 66, 11, 27), (62, 33, 3, 4), stride=(1, 2), groups=2),  # incomplete ones,
+    cases.Conv((3, 90, 20, 18), (29, 90, 5, 5), padding=2, dilation=2),  # in chunks of channels
 ]
 CASES = cases.CONV + BLOCKS
 

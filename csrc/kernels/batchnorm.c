@@ -48,22 +48,24 @@ static void moments_of_planes(const grid *g, const piece *p, const real *x, doub
 static void moments_of_features(const grid *g, const piece *p, const real *x, double *mean,
                                 double *deviations) {
     double sum[FEATURES], squares[FEATURES];
-    real shift[FEATURES];
+    real near[FEATURES + VL], rooms[FEATURES + VL], *const shift = g->s == 1 ? near : rooms;
     const int64_t width = width_of(g, p), pitch = g->c * g->s, images = p->n1 - p->n0;
-    const int64_t sampled = MIN(images, SAMPLED_IMAGES);
+    const int64_t sampled = MIN(images, SAMPLED_IMAGES), step = images / sampled * pitch;
+    const vec share = vset1(1 / (real)(sampled * g->s));
     x += start_of(g, p, p->n0, p->c0);
-    for (int64_t i = 0; i < width; i++)
-        shift[i] = x[i];
-    for (int64_t k = 1; k < sampled; k++)
-        for (int64_t i = 0; i < width; i++)
-            shift[i] += x[k * (images / sampled) * pitch + i];
-    for (int64_t i = 0; i < width; i += g->s) { /* one for the whole channel */
+    for (int64_t i = 0; i < width; i += VL) {
+        vec sample = vload_upto(x + i, width - i);
+        for (int64_t k = 1; k < sampled; k++)
+            sample += vload_upto(x + k * step + i, width - i);
+        sample *= share;
+        vstore(near + i, vselect(sample - sample == vzero(), sample, vzero()));
+    }
+    for (int64_t i = 0; g->s > 1 && i < width; i += g->s) { /* one for the whole channel */
         real total = 0;
         for (int64_t k = i; k < i + g->s; k++)
-            total += shift[k];
-        total /= (real)(sampled * g->s);
-        for (int64_t k = i; k < i + g->s; k++)
-            shift[k] = isfinite(total) ? total : 0;
+            total += near[k];
+        for (int64_t k = i; k < i + g->s; k += VL)
+            vstore(shift + k, vset1(isfinite(total) ? total : 0));
     }
     add_images(images, pitch, width, x, NULL, false, shift, NULL, NULL, sum, squares);
     for (int64_t c = 0; c < p->c1 - p->c0; c++) {
@@ -76,27 +78,25 @@ static void moments_of_features(const grid *g, const piece *p, const real *x, do
     }
 }
 
-/* Mean and variance of the channels [c0, c1) from those of their chunks, of `count` values each. */
+/* Mean and variance of the channels [c0, c1) from those of their chunks (chunks, c), of `count`
+ * values each. Reads up to DVL - 1 numbers beyond the last one. */
 static void combine_moments(const grid *g, int64_t c0, int64_t c1, const double *count,
                             const double *mean, const double *deviations, real *mean_of,
                             real *var_of) {
     const double total = (double)g->n * (double)g->s;
-    double offset[CHANNELS] = {0}, sum[CHANNELS] = {0}, near[CHANNELS];
-    for (int64_t c = c0; c < c1; c++)
-        near[c - c0] = isfinite(mean[c]) ? mean[c] : 0;
-    for (int64_t k = 0; k < g->chunks; k++)
-        for (int64_t c = c0; c < c1; c++)
-            offset[c - c0] += count[k] * (mean[k * g->c + c] - near[c - c0]);
-    for (int64_t c = c0; c < c1; c++)
-        near[c - c0] += offset[c - c0] / total;
-    for (int64_t k = 0; k < g->chunks; k++)
-        for (int64_t c = c0; c < c1; c++) {
-            const double off = mean[k * g->c + c] - near[c - c0];
-            sum[c - c0] += deviations[k * g->c + c] + count[k] * off * off;
+    for (int64_t c = c0; c < c1; c += DVL) {
+        dvec near = dfinite_or_zero(dload(mean + c)), offset = {0}, sum = {0};
+        for (int64_t k = 0; k < g->chunks; k++)
+            offset += count[k] * (dload(mean + k * g->c + c) - near);
+        near += offset / total;
+        for (int64_t k = 0; k < g->chunks; k++) {
+            const dvec off = dload(mean + k * g->c + c) - near;
+            sum += dload(deviations + k * g->c + c) + count[k] * off * off;
         }
-    for (int64_t c = c0; c < c1; c++) {
-        mean_of[c] = (real)near[c - c0];
-        var_of[c] = (real)(sum[c - c0] / total);
+        for (int64_t i = 0; i < MIN(DVL, c1 - c); i++) {
+            mean_of[c + i] = (real)near[i];
+            var_of[c + i] = (real)(sum[i] / total);
+        }
     }
 }
 
@@ -163,7 +163,7 @@ int FN(batch_norm_inference)(int64_t n, int64_t c, int64_t s, double eps, const 
 int FN(batch_norm)(int64_t n, int64_t c, int64_t s, double eps, const real *x, const real *weight,
                    const real *bias, int act, real *y, real *mean, real *var) {
     const grid g = make_grid(n, c, s);
-    double *count = nnf_alloc((size_t)(g.chunks * (2 * c + 1)) * sizeof(double));
+    double *count = nnf_alloc((size_t)(g.chunks * (2 * c + 1) + DVL) * sizeof(double));
     double *means = count + g.chunks, *deviations = means + g.chunks * c;
     if (!count)
         return NNF_NO_MEMORY;

@@ -82,10 +82,10 @@ static bool is_seen(int64_t taps, const int64_t *tap, int64_t least, int64_t pha
 }
 
 static vec load_apart(int64_t stride, const real *from, int64_t left) {
-    vec v = vzero();
-    for (int64_t i = 0; i < VL && i * stride < left; i++)
-        v[i] = from[i * stride];
-    return v;
+    real lanes[VL] = {0};
+    for (int64_t i = 0; i < MIN(VL, ceil_div(left, stride)); i++)
+        lanes[i] = from[i * stride];
+    return vload(lanes);
 }
 
 /* VL of the columns from `from` on, every stride-th; zeros beyond the `left` that there are. */
@@ -163,61 +163,69 @@ static int64_t band_offset(const conv_gather *g, const conv_band *band, int64_t 
     return i * g->stride_h * g->stride_w * band->segment + j;
 }
 
+/* Runs are found in a loop that is not unrolled: there can be as many as lanes, but are few. */
+#define ONE_BY_ONE _Pragma("GCC unroll 1")
+
 /* A run of pixels that are neighbours where they come from: `to` is its first lane. */
 typedef struct {
     int64_t to, from, length;
 } run;
 
 /* Each run of pixels, one per row of the grid, is copied as a whole vector; what it writes too much
- * the next run or depth overwrites. */
+ * the next run or depth overwrites. Behind the last one are zeros. */
 VINLINE void pack_runs(int64_t count, const run *runs, const conv_gather *g, const conv_band *band,
-                       int64_t channels, int64_t pixels, real *packed) {
+                       int64_t channels, real *packed) {
     const int64_t taps = g->taps, *const tap = band->tap;
+    const run last = runs[count - 1];
+    const ivec seen = vfirst(last.length);
     const real *plane = band->data;
     for (int64_t c = 0; c < channels; c++, plane += band->plane)
         for (int64_t t = 0; t < taps; t++, packed += VL) {
-            for (int64_t i = 0; i < count; i++)
+            for (int64_t i = 0; i + 1 < count; i++)
                 vstore(packed + runs[i].to, vload(plane + tap[t] + runs[i].from));
-            for (int64_t i = pixels; i < VL; i++)
-                packed[i] = 0;
+            vstore(packed + last.to, vselect(seen, vload(plane + tap[t] + last.from), vzero()));
         }
 }
 
 void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t channels,
                           int64_t pixel, int64_t pixels, real *packed) {
     run runs[VL];
-    int64_t count = 0;
-    for (int64_t to = 0, length; to < pixels; to += length) {
-        length = g->grid_w - (pixel + to) % g->grid_w;
+    int64_t count = 0, to = 0;
+    ONE_BY_ONE do {
+        const int64_t length = MIN(pixels - to, g->grid_w - (pixel + to) % g->grid_w);
         runs[count++] = (run){to, band_offset(g, band, pixel + to), length};
+        to += length;
     }
-    if (count == 1 && pixels == VL)
-        pack_runs(1, runs, g, band, channels, VL, packed);
-    else if (count == 2 && pixels == VL)
-        pack_runs(2, runs, g, band, channels, VL, packed);
+    while (to < pixels)
+        ;
+    if (count == 1)
+        pack_runs(1, runs, g, band, channels, packed);
+    else if (count == 2)
+        pack_runs(2, runs, g, band, channels, packed);
     else
-        pack_runs(count, runs, g, band, channels, pixels, packed);
+        pack_runs(count, runs, g, band, channels, packed);
 }
 
 /* Panels filled side by side, as in gemm_pack.c; channels that are fetched ahead. */
 enum { TOGETHER = 8, AHEAD = 4 };
 
-VINLINE void pack_direct_runs(int64_t stride, int64_t count, const run *runs, int64_t plane,
-                              const real *source, const real *end, int64_t channels, real *packed) {
-    for (int64_t c = 0; c < channels; c++, source += plane, packed += VL) {
-        const bool last = c + 1 == channels; /* what would be too much is another panel's */
+VINLINE void pack_direct_runs(int64_t stride, int64_t count, const run *runs, ivec seen,
+                              int64_t plane, const real *source, const real *end, int64_t channels,
+                              real *packed) {
+    for (int64_t c = 0; c < channels; c++, source += plane, packed += VL)
         for (int64_t i = 0; i < count; i++) {
             const real *const from = source + runs[i].from;
             real *const to = packed + runs[i].to;
             __builtin_prefetch(from + AHEAD * plane);
             __builtin_prefetch(from + AHEAD * plane + VL);
-            const vec v = load_columns(stride, from, end - from);
-            if (last)
+            vec v = load_columns(stride, from, end - from);
+            if (i + 1 == count)
+                v = vselect(seen, v, vzero());
+            if (c + 1 == channels) /* what would be too much is another panel's */
                 vstore_upto(to, v, runs[i].length);
             else
                 vstore(to, v);
         }
-    }
 }
 
 void FN(conv_pack_direct)(const conv_gather *g, const real *source, int64_t image, const real *end,
@@ -225,29 +233,28 @@ void FN(conv_pack_direct)(const conv_gather *g, const real *source, int64_t imag
     const int64_t grid = g->grid_h * g->grid_w, plane = g->height * g->width;
     for (int64_t first = 0; first < pixels; first += TOGETHER * VL) {
         run runs[TOGETHER * VL];
-        int64_t count = 0;
         const int64_t few = MIN(TOGETHER * VL, pixels - first);
-        for (int64_t to = 0, length; to < few; to += length) {
-            const int64_t at = (pixel + first + to) % grid, i = at / g->grid_w, j = at % g->grid_w;
+        int64_t count = 0, to = 0;
+        ONE_BY_ONE do {
+            const int64_t at = pixel + first + to, i = at % grid / g->grid_w, j = at % g->grid_w;
             const int64_t row = i * g->stride_h + g->min_h, col = j * g->stride_w + g->min_w;
-            length = MIN(MIN(VL - to % VL, few - to), g->grid_w - j);
-            runs[count++] = (run){
+            runs[count] = (run){
                 .to = to / VL * channels * VL + to % VL,
-                .from = (pixel + first + to) / grid * image + row * g->width + col,
-                .length = length,
+                .from = at / grid * image + row * g->width + col,
+                .length = MIN(MIN(VL - to % VL, few - to), g->grid_w - j),
             };
+            to += runs[count++].length;
         }
+        while (to < few)
+            ;
+        run *const last = runs + count - 1;
+        const ivec seen = vfirst(last->length);
+        last->length = VL - last->to % VL;
         real *const panels = packed + first * channels;
-        if (g->stride_w == 1)
-            pack_direct_runs(1, count, runs, plane, source, end, channels, panels);
-        else if (g->stride_w == 2)
-            pack_direct_runs(2, count, runs, plane, source, end, channels, panels);
+        if (g->stride_w == 2)
+            pack_direct_runs(2, count, runs, seen, plane, source, end, channels, panels);
         else
-            pack_direct_runs(g->stride_w, count, runs, plane, source, end, channels, panels);
-        real *const panel = panels + few / VL * channels * VL;
-        for (int64_t c = 0; few % VL && c < channels; c++)
-            for (int64_t i = few % VL; i < VL; i++)
-                panel[c * VL + i] = 0;
+            pack_direct_runs(g->stride_w, count, runs, seen, plane, source, end, channels, panels);
     }
 }
 

@@ -11,6 +11,60 @@
 /* That so many pixels are multiplied with them repays the packing of weights. */
 enum { MANY_PIXELS = 512 };
 
+/* Row r of group q has its depth c, t (channel and tap) at data[q * group + r * row + c * channel +
+ * t], or at tap_index[t] instead of t. */
+typedef struct {
+    const real *data;
+    int64_t group, row, channel;
+    const int64_t *tap_index; /* (taps) or NULL */
+} weights;
+
+/* A tile of `width` rows, of which there are `rows`, from `from` on: to (channels * taps, width).
+ */
+VINLINE void pack_rows(const conv_product *p, const weights *w, const real *from, int64_t rows,
+                       int64_t width, real *to) {
+    for (int64_t c = 0; c < p->channels; c++, from += w->channel)
+        for (int64_t t = 0; t < p->from.taps; t++, to += width) {
+            const real *const column = from + (w->tap_index ? w->tap_index[t] : t);
+            for (int64_t i = 0; i < width; i++)
+                to[i] = i < rows ? column[i * w->row] : 0;
+        }
+}
+
+static void pack_tile(const conv_product *p, const weights *w, const real *from, int64_t rows,
+                      int64_t width, real *to) {
+    const int64_t depth = p->channels * p->from.taps;
+    if (!w->tap_index && w->channel == p->from.taps)
+        FN(gemm_pack)(rows, depth, depth, width, from, w->row, 1, to);
+    else if (width == MR)
+        pack_rows(p, w, from, rows, MR, to);
+    else
+        pack_rows(p, w, from, rows, width, to);
+}
+
+/* The product with weights that are packed first. */
+static int run_packed(const conv_product *p, const weights *w) {
+    const bool lanes = FN(conv_lanes_pay)(p);
+    const int64_t width = lanes ? NR : MR, depth = p->channels * p->from.taps;
+    const int64_t tiles = ceil_div(p->rows, width), reals = p->groups * tiles * width * depth;
+    real *const packed = alloc_reals(reals);
+    if (!packed)
+        return NNF_NO_MEMORY;
+    PARALLEL_FOR(q, p->groups * tiles, 0.5 * (double)reals, {
+        const int64_t first = q % tiles * width;
+        pack_tile(p, w, w->data + q / tiles * w->group + first * w->row,
+                  MIN(width, p->rows - first), width, packed + q * width * depth);
+    });
+    conv_product with_packed = *p;
+    with_packed.left = packed;
+    with_packed.left_group = tiles * width * depth;
+    with_packed.weights = (gemm_left){.tile = width * depth, .row = 1, .depth = width};
+    const int status =
+        lanes ? FN(conv_lanes_run)(&with_packed) : FN(conv_product_run)(&with_packed);
+    nnf_free(packed);
+    return status;
+}
+
 int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight,
                           const conv_finish *f, real *y) {
     const int64_t taps = d->kh * d->kw, channels = d->c / d->groups, rows = d->k / d->groups;
@@ -32,10 +86,9 @@ int FN(conv_gemm_forward)(const nnf_conv *d, const real *x, const real *weight,
     };
     if (!FN(conv_gather_windows)(d, &p.from))
         return NNF_NO_MEMORY;
+    const weights w = {weight, p.left_group, p.weights.row, taps, NULL};
     const bool many = PACKED_PAYS && d->n * d->oh * d->ow >= MANY_PIXELS && rows >= MR;
-    const int status =
-        many ? FN(conv_product_run_packed)(&p, weight, p.left_group, p.weights.row, taps, NULL)
-             : FN(conv_product_run)(&p);
+    const int status = many ? run_packed(&p, &w) : FN(conv_product_run)(&p);
     FN(conv_gather_free_windows)(&p.from);
     return status;
 }
@@ -105,8 +158,9 @@ int FN(conv_gemm_backward_input)(const nnf_conv *d, const real *dy, const real *
             if (p.from.taps == 0) /* no tap reaches these pixels */
                 continue;
             FN(conv_gather_bounds)(&p.from);
-            status = FN(conv_product_run_packed)(&p, weight, channels * rows * taps, taps,
-                                                 channels * taps, table + 2 * taps);
+            const weights w = {weight, channels * rows * taps, taps, channels * taps,
+                               table + 2 * taps};
+            status = run_packed(&p, &w);
         }
     nnf_free(table);
     return status;

@@ -113,46 +113,7 @@ static bool sharing_pays(const blocking *g) {
     return (g->row_tasks - 1) * packed_size(g) >= REPEATED && packed_size(g) <= SHARED;
 }
 
-/* row[2 i + odd] = from[i] for `count` reals. Even columns come first, with zeros between them. */
-VINLINE void interleave(int odd, int64_t count, const real *from, int64_t width, real *row) {
-    for (int64_t i = 0; i < count; i += VL) {
-        const int64_t left = MIN(2 * (count - i), width - 2 * i);
-        real *const low = row + 2 * i;
-        vec even = vload_upto(from + i, count - i), other = vzero();
-        if (odd) {
-            const vec a = vload_upto(low, left);
-            const vec b = vload_within(low + VL, left - VL);
-            other = even;
-            even = vunmix(veven_mixed(a, b));
-        }
-        vstore_zipped(low, even, other, left);
-    }
-}
-
-/* Writes rows x pixels sums of a strided grid where they belong in one image's result planes. */
-static void scatter(const conv_product *of, const real *sums, int64_t sums_stride, int64_t rows,
-                    int64_t pixel, int64_t pixels, real *result) {
-    const int64_t width = of->result_width, first = of->offset % width;
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t p = 0, length; p < pixels; p += length) {
-            const int64_t i = (pixel + p) / of->grid_w, j = (pixel + p) % of->grid_w;
-            const real *const from = sums + r * sums_stride + p;
-            real *const row =
-                result + r * of->plane + (of->offset / width + i * of->step_h) * width;
-            const int64_t col = j * of->step_w;
-            length = MIN(pixels - p, of->grid_w - j);
-            const bool pairs = of->step_w == 2 && length >= VL;
-            if (pairs && first == 0)
-                interleave(0, length, from, width - col, row + col);
-            else if (pairs)
-                interleave(1, length, from, width - col, row + col);
-            else
-                for (int64_t k = 0; k < length; k++)
-                    row[first + col + k * of->step_w] = from[k];
-        }
-}
-
-/* The same of a dense grid, which an image's pixels are all of. */
+/* Writes sums (rows, pixels) of a dense grid, all of an image's, to its planes. */
 static void copy_planes(const conv_product *of, const real *sums, int64_t sums_stride, int64_t rows,
                         real *result) {
     for (int64_t r = 0; r < rows; r++)
@@ -289,7 +250,8 @@ static int run_block(const blocking *g, int64_t index) {
         if (is_dense(of))
             copy_planes(of, from, sums_stride, b.rows, result_plane(of, &b, i));
         else
-            scatter(of, from, sums_stride, b.rows, b.pixel, b.pixels, result_plane(of, &b, i));
+            FN(conv_scatter)(of, from, sums_stride, b.rows, b.pixel, b.pixels,
+                             result_plane(of, &b, i));
     }
     FN(conv_band_free)(&band);
     nnf_free(own);
@@ -334,31 +296,4 @@ int FN(conv_product_run)(const conv_product *p) {
         });
     nnf_free(g.shared);
     return failed ? NNF_NO_MEMORY : NNF_OK;
-}
-
-int FN(conv_product_run_packed)(const conv_product *p, const real *weight, int64_t group,
-                                int64_t row, int64_t channel, const int64_t *tap_index) {
-    const int64_t depth = p->channels * p->from.taps, tiles = ceil_div(p->rows, MR);
-    const int64_t reals = p->groups * tiles * MR * depth;
-    real *const packed = alloc_reals(reals);
-    if (!packed)
-        return NNF_NO_MEMORY;
-    PARALLEL_FOR(q, p->groups * tiles, 0.5 * (double)reals, {
-        const int64_t first = q % tiles * MR, rows = MIN(MR, p->rows - first);
-        const real *from = weight + q / tiles * group + first * row;
-        real *to = packed + q * MR * depth;
-        for (int64_t c = 0; c < p->channels; c++, from += channel)
-            for (int64_t t = 0; t < p->from.taps; t++, to += MR) {
-                const real *const column = from + (tap_index ? tap_index[t] : t);
-                for (int64_t i = 0; i < MR; i++)
-                    to[i] = i < rows ? column[i * row] : 0;
-            }
-    });
-    conv_product with_packed = *p;
-    with_packed.left = packed;
-    with_packed.left_group = tiles * MR * depth;
-    with_packed.weights = (gemm_left){.tile = MR * depth, .row = 1, .depth = MR};
-    const int status = FN(conv_product_run)(&with_packed);
-    nnf_free(packed);
-    return status;
 }

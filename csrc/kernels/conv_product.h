@@ -26,10 +26,14 @@ typedef struct {
 } conv_product;
 
 int FN(conv_product_run)(const conv_product *p);
+/* The same with a row of the result to a lane, by weights packed (row tiles, channels * taps, NR);
+ * and whether that pays. */
+int FN(conv_lanes_run)(const conv_product *p);
+bool FN(conv_lanes_pay)(const conv_product *p);
 
-/* The same with weights that are packed first: row r of group q has its depth c, t (channel and
- * tap) at weight[q * group + r * row + c * channel + t], or at tap_index[t] instead of t. */
-int FN(conv_product_run_packed)(const conv_product *p, const real *weight, int64_t group,
-                                int64_t row, int64_t channel, const int64_t *tap_index);
+/* Writes sums (rows, pixels) of a strided grid, `pitch` apart, where they belong in the planes of
+ * one image's result. */
+void FN(conv_scatter)(const conv_product *of, const real *sums, int64_t pitch, int64_t rows,
+                      int64_t pixel, int64_t pixels, real *result);
 
 #endif
