@@ -68,6 +68,7 @@ VINLINE hvec vload_half(const real *p) {
     typedef real mem __attribute__((vector_size(VBYTES / 2), aligned(sizeof(real))));
     return *(const mem *)p;
 }
+VINLINE void vstore_half(real *p, hvec v) { memcpy(p, &v, sizeof v); }
 /* The other half is zeros. */
 VINLINE vec vfrom_half(hvec low) {
     vec v = {0};

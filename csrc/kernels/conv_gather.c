@@ -114,26 +114,38 @@ VINLINE void fill_segment(int64_t stride, int64_t zeros, int64_t segment, const 
             to[j] = at < columns ? from[at] : 0;
 }
 
+/* Where the columns of a phase begin: after `zeros` of padding, at column `first`. */
+typedef struct {
+    int64_t zeros, first;
+    bool seen;
+} phase_start;
+
+static phase_start find_phase(const conv_gather *g, int64_t stride, int64_t phase) {
+    const int64_t left = g->min_w + phase, zeros = left < 0 ? ceil_div(-left, stride) : 0;
+    return (phase_start){zeros, left + zeros * stride,
+                         stride != 2 || is_seen(g->taps, g->tap_w, g->min_w, phase)};
+}
+
 VINLINE void fill_rows(const conv_gather *g, int64_t stride, const real *source, int64_t channels,
                        const conv_band *band) {
     const int64_t top = band->first_row * g->stride_h + g->min_h, segment = band->segment;
-    bool row_seen[2], phase_seen[2]; /* some are not at stride 2 */
-    for (int64_t i = 0; i < 2; i++) {
+    const int64_t width = g->width, height = g->height, rows = band->rows;
+    bool row_seen[2]; /* some are not at stride 2 */
+    for (int64_t i = 0; i < 2; i++)
         row_seen[i] = g->stride_h != 2 || is_seen(g->taps, g->tap_h, g->min_h, i);
-        phase_seen[i] = stride != 2 || is_seen(g->taps, g->tap_w, g->min_w, i);
-    }
+    const phase_start few[2] = {find_phase(g, stride, 0), find_phase(g, stride, 1)};
     real *to = band->data;
-    for (int64_t c = 0; c < channels; c++, source += g->height * g->width)
-        for (int64_t r = 0; r < band->rows; r++) {
-            const bool inside = top + r >= 0 && top + r < g->height;
-            for (int64_t phase = 0; phase < stride; phase++, to += segment) {
-                if (!row_seen[r & 1] || !phase_seen[phase & 1])
-                    continue;
-                const int64_t left = g->min_w + phase;
-                const int64_t zeros = left < 0 ? ceil_div(-left, stride) : 0;
-                const int64_t first = left + zeros * stride;
-                fill_segment(stride, inside ? zeros : segment, segment,
-                             source + (top + r) * g->width + first, g->width - first, to);
+    for (int64_t c = 0; c < channels; c++, source += height * width)
+        for (int64_t r = 0; r < rows; r++, to += stride * segment) {
+            const int64_t row = top + r;
+            if (!row_seen[r & 1])
+                continue;
+            for (int64_t phase = 0; phase < stride; phase++) {
+                const phase_start p = stride <= 2 ? few[phase] : find_phase(g, stride, phase);
+                if (p.seen)
+                    fill_segment(stride, row >= 0 && row < height ? p.zeros : segment, segment,
+                                 source + row * width + p.first, width - p.first,
+                                 to + phase * segment);
             }
         }
 }
@@ -258,12 +270,14 @@ void FN(conv_pack_direct)(const conv_gather *g, const real *source, int64_t imag
     }
 }
 
-/* Runs of pixels by whole vectors; what one writes too much the next run or entry overwrites. */
+/* Runs of pixels by whole vectors, short ones by half: fewer stores meet two cache lines. What one
+ * writes too much the next run or entry overwrites. */
 void FN(conv_copy_entries)(const conv_gather *g, const conv_band *band, int64_t first,
                            int64_t count, int64_t pixel, int64_t pixels, int64_t pitch,
                            real *rows) {
     const int64_t start = band_offset(g, band, pixel), column = pixel % g->grid_w;
     const int64_t row_step = g->stride_h * g->stride_w * band->segment;
+    const bool halves = g->grid_w <= VL / 2;
     const real *plane = band->data + first / g->taps * band->plane;
     int64_t tap = first % g->taps;
     for (int64_t i = 0; i < count; i++, rows += pitch) {
@@ -272,8 +286,11 @@ void FN(conv_copy_entries)(const conv_gather *g, const conv_band *band, int64_t 
         for (int64_t to = 0; to < pixels; to += length, length = g->grid_w) {
             if (to > 0)
                 from += to == g->grid_w - column ? row_step - column : row_step;
-            for (int64_t j = 0; j < MIN(length, pixels - to); j += VL)
-                vstore(rows + to + j, vload(from + j));
+            if (halves)
+                vstore_half(rows + to, vload_half(from));
+            else
+                for (int64_t j = 0; j < MIN(length, pixels - to); j += VL)
+                    vstore(rows + to + j, vload(from + j));
         }
         if (++tap == g->taps) {
             tap = 0;

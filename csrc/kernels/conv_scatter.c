@@ -21,13 +21,12 @@ VINLINE void interleave(int odd, int64_t count, const real *from, int64_t width,
 
 void FN(conv_scatter)(const conv_product *of, const real *sums, int64_t pitch, int64_t rows,
                       int64_t pixel, int64_t pixels, real *result) {
-    const int64_t width = of->result_width, first = of->offset % width;
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t p = 0, length; p < pixels; p += length) {
-            const int64_t i = (pixel + p) / of->grid_w, j = (pixel + p) % of->grid_w;
+    const int64_t width = of->result_width, first = of->offset % width, top = of->offset / width;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t i = pixel / of->grid_w, j = pixel % of->grid_w;
+        for (int64_t p = 0, length; p < pixels; p += length, i++, j = 0) {
             const real *const from = sums + r * pitch + p;
-            real *const row =
-                result + r * of->plane + (of->offset / width + i * of->step_h) * width;
+            real *const row = result + r * of->plane + (top + i * of->step_h) * width;
             const int64_t col = j * of->step_w;
             length = MIN(pixels - p, of->grid_w - j);
             const bool pairs = of->step_w == 2 && length >= VL;
@@ -39,4 +38,5 @@ void FN(conv_scatter)(const conv_product *of, const real *sums, int64_t pitch, i
                 for (int64_t k = 0; k < length; k++)
                     row[first + col + k * of->step_w] = from[k];
         }
+    }
 }
