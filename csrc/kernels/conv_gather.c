@@ -175,9 +175,6 @@ static int64_t band_offset(const conv_gather *g, const conv_band *band, int64_t 
     return i * g->stride_h * g->stride_w * band->segment + j;
 }
 
-/* Runs are found in a loop that is not unrolled: there can be as many as lanes, but are few. */
-#define ONE_BY_ONE _Pragma("GCC unroll 1")
-
 /* A run of pixels that are neighbours where they come from: `to` is its first lane. */
 typedef struct {
     int64_t to, from, length;
@@ -203,13 +200,12 @@ void FN(conv_pack_pixels)(const conv_gather *g, const conv_band *band, int64_t c
                           int64_t pixel, int64_t pixels, real *packed) {
     run runs[VL];
     int64_t count = 0, to = 0;
-    ONE_BY_ONE do {
+#pragma GCC unroll 1 /* there can be as many as lanes, but are few */
+    do {
         const int64_t length = MIN(pixels - to, g->grid_w - (pixel + to) % g->grid_w);
         runs[count++] = (run){to, band_offset(g, band, pixel + to), length};
         to += length;
-    }
-    while (to < pixels)
-        ;
+    } while (to < pixels);
     if (count == 1)
         pack_runs(1, runs, g, band, channels, packed);
     else if (count == 2)
@@ -247,7 +243,8 @@ void FN(conv_pack_direct)(const conv_gather *g, const real *source, int64_t imag
         run runs[TOGETHER * VL];
         const int64_t few = MIN(TOGETHER * VL, pixels - first);
         int64_t count = 0, to = 0;
-        ONE_BY_ONE do {
+#pragma GCC unroll 1 /* as above */
+        do {
             const int64_t at = pixel + first + to, i = at % grid / g->grid_w, j = at % g->grid_w;
             const int64_t row = i * g->stride_h + g->min_h, col = j * g->stride_w + g->min_w;
             runs[count] = (run){
@@ -256,9 +253,7 @@ void FN(conv_pack_direct)(const conv_gather *g, const real *source, int64_t imag
                 .length = MIN(MIN(VL - to % VL, few - to), g->grid_w - j),
             };
             to += runs[count++].length;
-        }
-        while (to < few)
-            ;
+        } while (to < few);
         run *const last = runs + count - 1;
         const ivec seen = vfirst(last->length);
         last->length = VL - last->to % VL;

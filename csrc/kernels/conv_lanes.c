@@ -13,7 +13,6 @@
 
 enum {
     LANES_PAY = VBYTES >= 32 && NNF_DTYPE_BITS == 32, /* or not worth the code */
-    TASKS = 16,                                       /* for many threads */
     SUMS = 128 * 1024 / sizeof(real), /* of a task, at most: they stay in the L2 cache */
     /* Where it pays, as measured. */
     MOST_ROWS = VBYTES == 64 ? 128 : 32,
@@ -61,9 +60,7 @@ static void sum_row(int64_t width, int64_t depths, const int64_t *offset, const 
     }
 }
 
-/* Sums (pixels, rows) of a group, finished: rows of the result (rows, pixels), `plane`
- * apart.
- */
+/* Sums (pixels, rows) of a group, finished and turned: result (rows, pixels), `plane` apart. */
 static void turn_sums(const lanes *g, int64_t group, int64_t pixels, const real *sums,
                       int64_t plane, real *result) {
     const int64_t rows = g->of->rows;
@@ -112,7 +109,7 @@ static int run_task(const lanes *g, int64_t index) {
     const int64_t plane = index / g->blocks, group = plane % of->groups; /* of image and group */
     const real *const source = of->source + plane * of->channels * from->height * from->width;
     real *const result = of->result + plane * of->rows * of->plane;
-    const bool dense = of->step_h == 1 && of->step_w == 1;
+    const bool dense = is_dense(of);
     conv_band band;
     const bool has_band = FN(conv_band_alloc)(from, g->chunk_channels, pixels, &band);
     real *const sums = alloc_reals(pixels * g->pitch);
@@ -153,9 +150,8 @@ int FN(conv_lanes_run)(const conv_product *p) {
     while (g.grid_rows > 1 && grids * ceil_div(height, g.grid_rows) < TASKS)
         g.grid_rows = ceil_div(g.grid_rows, 2);
     g.blocks = ceil_div(height, g.grid_rows);
-    const double sums = (double)(grids * height * width * p->rows);
     atomic_int failed = 0;
-    PARALLEL_FOR(index, grids * g.blocks, 0.02 * sums * (double)(p->channels * p->from.taps + 4), {
+    PARALLEL_FOR(index, grids * g.blocks, product_work(p), {
         if (run_task(&g, index) != NNF_OK)
             failed = 1;
     });

@@ -12,7 +12,6 @@
 #include "elementwise.h"
 
 enum {
-    TASKS = 16, /* for many threads */
     /* Reals of a block of pixels that are copied from where they lie: with the next block, which is
      * fetched meanwhile, they stay in the L2 cache. */
     BLOCK = 128 * 1024 / sizeof(real),
@@ -42,13 +41,6 @@ typedef struct {
     real *shared;       /* (column blocks, chunks, chunk_size), all columns packed, or NULL */
     bool stream;
 } blocking;
-
-static bool is_dense(const conv_product *p) { return p->step_h == 1 && p->step_w == 1; }
-
-static double multiply_work(const conv_product *p) {
-    const double pixels = (double)(p->images * p->groups * p->from.grid_h * p->from.grid_w);
-    return 0.02 * pixels * (double)(p->rows * (p->channels * p->from.taps + 4));
-}
 
 static int64_t column_blocks(const blocking *g) {
     return g->image_tasks * g->of->groups * g->pixel_tasks;
@@ -98,7 +90,7 @@ static int64_t packed_size(const blocking *g) {
 }
 
 static void choose_rows(blocking *g) {
-    const bool several = nnf_team(TASKS, multiply_work(g->of)) > 1;
+    const bool several = nnf_team(TASKS, product_work(g->of)) > 1;
     const bool copied = g->side_by_side && packed_size(g) <= SHARED;
     const int64_t columns = g->block_images * g->block_pixels;
     g->block_rows = g->of->rows;
@@ -290,7 +282,7 @@ int FN(conv_product_run)(const conv_product *p) {
         });
     }
     if (!failed)
-        PARALLEL_FOR(index, column_blocks(&g) * g.row_tasks, multiply_work(p), {
+        PARALLEL_FOR(index, column_blocks(&g) * g.row_tasks, product_work(p), {
             if (run_block(&g, index) != NNF_OK)
                 failed = 1;
         });

@@ -25,6 +25,16 @@ typedef struct {
     int64_t left_group;
 } conv_product;
 
+enum { TASKS = 16 }; /* of a product, for many threads */
+
+static inline bool is_dense(const conv_product *p) { return p->step_h == 1 && p->step_w == 1; }
+
+/* The time on one thread, in nanoseconds. */
+static inline double product_work(const conv_product *p) {
+    const double pixels = (double)(p->images * p->groups * p->from.grid_h * p->from.grid_w);
+    return 0.02 * pixels * (double)(p->rows * (p->channels * p->from.taps + 4));
+}
+
 int FN(conv_product_run)(const conv_product *p);
 /* The same with a row of the result to a lane, by weights packed (row tiles, channels * taps, NR);
  * and whether that pays. */
