@@ -270,22 +270,21 @@ void FN(conv_pack_direct)(const conv_gather *g, const real *source, int64_t imag
 void FN(conv_copy_entries)(const conv_gather *g, const conv_band *band, int64_t first,
                            int64_t count, int64_t pixel, int64_t pixels, int64_t pitch,
                            real *rows) {
-    const int64_t start = band_offset(g, band, pixel), column = pixel % g->grid_w;
+    const int64_t column = pixel % g->grid_w, start = band_offset(g, band, pixel) - column;
     const int64_t row_step = g->stride_h * g->stride_w * band->segment;
     const bool halves = g->grid_w <= VL / 2;
     const real *plane = band->data + first / g->taps * band->plane;
     int64_t tap = first % g->taps;
     for (int64_t i = 0; i < count; i++, rows += pitch) {
-        const real *from = plane + band->tap[tap] + start;
-        int64_t length = g->grid_w - column;
-        for (int64_t to = 0; to < pixels; to += length, length = g->grid_w) {
-            if (to > 0)
-                from += to == g->grid_w - column ? row_step - column : row_step;
+        const real *row = plane + band->tap[tap] + start;
+        for (int64_t to = 0, skip = column, length; to < pixels; to += length, skip = 0) {
+            length = g->grid_w - skip;
             if (halves)
-                vstore_half(rows + to, vload_half(from));
+                vstore_half(rows + to, vload_half(row + skip));
             else
                 for (int64_t j = 0; j < MIN(length, pixels - to); j += VL)
-                    vstore(rows + to + j, vload(from + j));
+                    vstore(rows + to + j, vload(row + skip + j));
+            row += row_step;
         }
         if (++tap == g->taps) {
             tap = 0;

@@ -91,8 +91,9 @@ static void sum_block(const lanes *g, int64_t group, const real *source, int64_t
         const int64_t channels = MIN(g->chunk_channels, of->channels - c);
         FN(conv_band_fill)(from, source + c * plane, channels, pixel, pixels, band);
         const int64_t grid_row = from->stride_h * from->stride_w * band->segment;
-        for (int64_t p = 0; p < channels * taps; p++)
-            offset[p] = p / taps * band->plane + band->tap[p % taps];
+        for (int64_t k = 0; k < channels; k++)
+            for (int64_t t = 0; t < taps; t++)
+                offset[k * taps + t] = k * band->plane + band->tap[t];
         const real *weights = of->left + group * of->left_group + c * taps * NR;
         for (int64_t row = 0; row < of->rows; row += NR, weights += of->weights.tile)
             for (int64_t i = 0; i * from->grid_w < pixels; i++)

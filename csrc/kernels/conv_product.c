@@ -138,6 +138,13 @@ static int64_t channels_of(const blocking *g, int64_t chunk) {
     return MIN(g->chunk_channels, g->of->channels - chunk * g->chunk_channels);
 }
 
+/* The band of a block; of a source that needs none, nothing. */
+static bool alloc_band(const blocking *g, const block *b, conv_band *band) {
+    *band = (conv_band){0};
+    return g->of->from.direct ||
+           FN(conv_band_alloc)(&g->of->from, g->chunk_channels, b->pixels, band);
+}
+
 /* Packs a chunk of all images of a block: (vectors, chunk's channels * taps, VL). */
 static void pack_chunk(const blocking *g, const block *b, int64_t chunk, conv_band *band,
                        real *packed) {
@@ -198,10 +205,9 @@ static int run_block(const blocking *g, int64_t index) {
     const int64_t taps = of->from.taps;
     const int64_t image_columns = g->side_by_side ? b.pixels : round_up(b.pixels, VL);
     const int64_t vectors = ceil_div(b.images * image_columns, VL), sums_stride = vectors * VL;
-    const bool apart = !is_dense(of) || g->side_by_side, bands = !g->shared && !of->from.direct;
+    const bool apart = !is_dense(of) || g->side_by_side;
     conv_band band = {0};
-    const bool has_band =
-        !bands || FN(conv_band_alloc)(&of->from, g->chunk_channels, b.pixels, &band);
+    const bool has_band = g->shared || alloc_band(g, &b, &band);
     real *const own = g->shared ? NULL : alloc_reals(g->chunk_size);
     real *const sums = apart ? alloc_reals(b.rows * sums_stride) : NULL;
     const bool ready = has_band && (own || g->shared) && (sums || !apart);
@@ -254,9 +260,8 @@ static int run_block(const blocking *g, int64_t index) {
 /* Chunk `index` of all column blocks' chunks. */
 static int pack_shared(const blocking *g, int64_t index) {
     const block b = find_block(g, index / g->chunks * g->row_tasks);
-    conv_band band = {0};
-    const bool ready =
-        g->of->from.direct || FN(conv_band_alloc)(&g->of->from, g->chunk_channels, b.pixels, &band);
+    conv_band band;
+    const bool ready = alloc_band(g, &b, &band);
     if (ready)
         pack_chunk(g, &b, index % g->chunks, &band, g->shared + index * g->chunk_size);
     FN(conv_band_free)(&band);
