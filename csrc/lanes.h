@@ -7,8 +7,11 @@
 
 enum { LANE_COLS = 4 * VL }; /* the longest: a multiple of VL, as whole blocks are transposed */
 
+/* A transposition is a kilobyte of code: not inline, and not every file needs both ways. */
+#define NNF_LANES_WAY __attribute__((noinline, unused)) static
+
 /* Rows [0, n) of p (n, cols), n <= VL, to lanes (cols, VL); lanes beyond n repeat row n - 1. */
-static inline void to_lanes(int64_t n, int64_t cols, const real *p, real *lanes) {
+NNF_LANES_WAY void to_lanes(int64_t n, int64_t cols, const real *p, real *lanes) {
     for (int64_t j = 0; j < cols; j += VL) {
         vec block[VL];
         for (int64_t i = 0; i < VL; i++)
@@ -20,7 +23,7 @@ static inline void to_lanes(int64_t n, int64_t cols, const real *p, real *lanes)
 }
 
 /* The way back. */
-static inline void from_lanes(int64_t n, int64_t cols, const real *lanes, real *p) {
+NNF_LANES_WAY void from_lanes(int64_t n, int64_t cols, const real *lanes, real *p) {
     for (int64_t j = 0; j < cols; j += VL) {
         vec block[VL];
         for (int64_t i = 0; i < VL; i++)
@@ -30,5 +33,7 @@ static inline void from_lanes(int64_t n, int64_t cols, const real *lanes, real *
             vstore_upto(p + i * cols + j, block[i], cols - j);
     }
 }
+
+#undef NNF_LANES_WAY
 
 #endif

@@ -5,6 +5,7 @@
  * (rows) log-sum-exp of x; loss (rows) for NNF_NONE, else one number. Smoothing s replaces the
  * target q by (1 - s) q + s / cols. Mean squared error: x, target, dx (n); loss (n) or one number.
  */
+#include "elementwise.h"
 #include "softmax.h"
 
 typedef struct {
@@ -235,12 +236,7 @@ int FN(cross_entropy_backward)(int64_t rows, int64_t cols, const real *x, const 
     return NNF_OK;
 }
 
-static void squares_range(int64_t begin, int64_t end, const real *x, const real *target, real *y) {
-    for (int64_t i = begin; i < end; i++) {
-        const real error = x[i] - target[i];
-        y[i] = error * error;
-    }
-}
+VINLINE vec square(vec v) { return v * v; }
 
 /* The sum of the squares of n <= NNF_CHUNK errors. */
 static double sum_of_squares(int64_t n, const real *x, const real *target) {
@@ -248,10 +244,8 @@ static double sum_of_squares(int64_t n, const real *x, const real *target) {
     for (int64_t i = 0; i < n;) {
         const int64_t end = MIN(n, i + SUM_BLOCK);
         vec part = vzero();
-        for (; i < end; i += VL) {
-            const vec e = vload_upto(x + i, n - i) - vload_upto(target + i, n - i);
-            part += e * e;
-        }
+        for (; i < end; i += VL)
+            part += square(vload_upto(x + i, n - i) - vload_upto(target + i, n - i));
         total_sum += (double)vsum(part);
     }
     return total_sum;
@@ -260,7 +254,8 @@ static double sum_of_squares(int64_t n, const real *x, const real *target) {
 int FN(mse_loss)(int64_t n, const real *x, const real *target, nnf_reduction reduction,
                  real *loss) {
     if (reduction == NNF_NONE) {
-        PARALLEL_RANGE(begin, end, n, 0.4, squares_range(begin, end, x, target, loss));
+        PARALLEL_RANGE(begin, end, n, 0.4,
+                       MAP_ROW(begin, end, loss, square(LOAD(x) - LOAD(target))));
         return NNF_OK;
     }
     const int64_t chunks = ceil_div(n, NNF_CHUNK);
@@ -278,19 +273,23 @@ int FN(mse_loss)(int64_t n, const real *x, const real *target, nnf_reduction red
     return NNF_OK;
 }
 
-static void mse_backward_range(int64_t begin, int64_t end, const real *x, const real *target,
-                               const real *dloss, real factor, real *dx) {
+/* noinline: one copy of the code for all threads and one thread. */
+__attribute__((noinline)) static void mse_gradient(int64_t begin, int64_t end, const real *x,
+                                                   const real *target, const real *dloss, vec scale,
+                                                   bool streamed, real *dx) {
     if (dloss)
-        for (int64_t i = begin; i < end; i++)
-            dx[i] = factor * dloss[i] * (x[i] - target[i]);
+        MAP_ROW(begin, end, dx, scale * LOAD(dloss) * (LOAD(x) - LOAD(target)));
     else
-        for (int64_t i = begin; i < end; i++)
-            dx[i] = factor * (x[i] - target[i]);
+        MAP_RANGE(begin, end, dx, streamed, scale * (LOAD(x) - LOAD(target)));
+    if (streamed)
+        vstream_end();
 }
 
 int FN(mse_loss_backward)(int64_t n, const real *x, const real *target, const real *dloss,
                           double factor, real *dx) {
+    const vec scale = vset1((real)factor);
+    const bool streamed = !dloss && streams(n, 2, dx);
     PARALLEL_RANGE(begin, end, n, 0.4,
-                   mse_backward_range(begin, end, x, target, dloss, (real)factor, dx));
+                   mse_gradient(begin, end, x, target, dloss, scale, streamed, dx));
     return NNF_OK;
 }

@@ -59,20 +59,26 @@ static double greatest_of(int64_t n, const real *x) {
 }
 
 /* Reduce `rows` rows of `width` columns, `pitch` apart, to result (width). */
-static void add_columns(int64_t rows, int64_t width, int64_t pitch, const real *x,
-                        double *restrict result) {
-    for (int64_t j = 0; j < width; j++)
-        result[j] = 0;
-    int64_t i = 0;
-    for (; i + 8 <= rows; i += 8, x += 8 * pitch) {
-        const real *a = x, *b = x + 2 * pitch, *c = x + 4 * pitch, *d = x + 6 * pitch;
-        for (int64_t j = 0; j < width; j++)
-            result[j] += (double)(((a[j] + a[pitch + j]) + (b[j] + b[pitch + j])) +
-                                  ((c[j] + c[pitch + j]) + (d[j] + d[pitch + j])));
+static void add_columns(int64_t rows, int64_t width, int64_t pitch, const real *x, double *result) {
+    double sum[COLUMN_BLOCK];
+    for (int64_t first = 0; first < width; first += COLUMN_BLOCK) {
+        const int64_t columns = MIN(COLUMN_BLOCK, width - first);
+        memset(sum, 0, (size_t)round_up(columns, VL) * sizeof *sum);
+        const real *row = x + first;
+        int64_t i = 0;
+        for (; i + 8 <= rows; i += 8, row += 8 * pitch)
+            for (int64_t j = 0; j < columns; j += VL) {
+                vec v[8];
+                NNF_EACH (k, 8)
+                    v[k] = vload_upto(row + k * pitch + j, columns - j);
+                vadd_wide(sum + j,
+                          ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])));
+            }
+        for (; i < rows; i++, row += pitch)
+            for (int64_t j = 0; j < columns; j += VL)
+                vadd_wide(sum + j, vload_upto(row + j, columns - j));
+        memcpy(result + first, sum, (size_t)columns * sizeof *sum);
     }
-    for (; i < rows; i++, x += pitch)
-        for (int64_t j = 0; j < width; j++)
-            result[j] += (double)x[j];
 }
 
 static void greatest_columns(int64_t rows, int64_t width, int64_t pitch, const real *x,
