@@ -20,7 +20,7 @@ __all__ = [
     *layers.__all__,
 ]
 
-_ON_DEMAND = ("backend", "compat", "datasets", "models", "reference", "runtime", "testing")
+_ON_DEMAND = ("backend", "compat", "datasets", "demo", "models", "reference", "runtime", "testing")
 
 
 def __getattr__(name: str) -> Any:

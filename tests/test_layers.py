@@ -1,6 +1,7 @@
 """One table of all layers, held to what every layer promises, over both backends."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -260,3 +261,43 @@ def test_a_float64_input_does_not_turn_a_float32_layer_into_float64(name, backen
         layer(x.astype(np.float64))
     assert layer(x.astype(np.float16)).dtype == np.float32
     assert layer.astype(np.float64)(x).dtype == np.float64  # nothing is lost this way
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "wrong"),
+    [
+        (lambda: nn.LayerNorm(4), (5, 4), (4, 5)),
+        (lambda: nn.LayerNorm((2, 2)), (3, 2, 2), (3, 4)),
+        (lambda: nn.Flatten(), (6, 2, 3), (4, 9)),
+        (lambda: nn.Dropout(rng=0), (2, 3), (3, 2)),
+        (lambda: nn.Dropout().eval(), (2, 3), ()),
+        (lambda: nn.MultiheadAttention(4, 2, rng=0), (3, 2, 4), (2, 3, 4)),
+        (lambda: nn.MultiheadAttention(4, 2, rng=0), (3, 2, 4), ()),
+        (lambda: nn.TransformerEncoderLayer(4, 2, 8, rng=0), (3, 2, 4), (4,)),
+    ],
+)
+def test_a_gradient_of_another_shape_is_refused(layer, shape, wrong, backend):
+    layer = layer()
+    y = layer(np.ones(shape, np.float32))
+    with pytest.raises(ValueError, match=f"dout must have shape {re.escape(str(y.shape))}, as y"):
+        layer.backward(np.ones(wrong, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.Linear(10, 3)(np.ones((2, 11))), "x must have shape (..., 10) for Linear"),
+        (lambda: nn.Conv2d(3, 4, 3)(np.ones((1, 8, 8, 3))), "x must have shape (N, 3, H, W) for C"),
+        (
+            lambda: nn.TransformerEncoderLayer(8, 2)(np.ones((5, 3, 7))),
+            "x must have shape (T, N, 8) for TransformerEncoderLayer, got (5, 3, 7)",
+        ),
+        (
+            lambda: nn.TransformerEncoderLayer(8, 2)(None),
+            "x must have shape (T, N, 8) for TransformerEncoderLayer, got ()",
+        ),
+    ],
+)
+def test_an_input_of_another_shape_is_named(call, message, backend):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()

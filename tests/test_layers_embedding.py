@@ -184,3 +184,21 @@ def test_optimizers_make_the_same_of_sparse_gradients(name, backend):
 def test_errors(call, error, message, backend):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_row_gradients_times_numbers_keep_their_rows():
+    grad = nn.RowGradient(np.array([1, 4]), np.array([[1.0, 2.0], [3.0, 4.0]]), (6, 2))
+    whole = grad.dense()
+    assert grad.size == whole.size
+    for result, expected in (
+        (grad * 2, whole * 2),
+        (np.float64(2) * grad, whole * 2),
+        (grad / 2, whole / 2),
+        (-grad, -whole),
+    ):
+        np.testing.assert_array_equal(result.dense(), expected)
+        np.testing.assert_array_equal(result.rows, grad.rows)
+    np.testing.assert_array_equal(
+        grad * np.arange(12.0).reshape(6, 2), whole * np.arange(12.0).reshape(6, 2)
+    )
+    np.testing.assert_array_equal(np.ones((6, 2)) * grad, whole)

@@ -1,5 +1,8 @@
 """Sequential in inference: folded batch norms, nothing kept, gradients all the same."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -86,3 +89,51 @@ def test_a_nested_subclass_keeps_its_own_forward(training, backend):
     model = nn.Sequential(Doubled(layer), Infers()).train(training)
     x = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
     np.testing.assert_array_equal(model(x), nn.Tanh()(layer(2 * x)))
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_backward_in_inference_leaves_a_carried_state_alone(kind, backend):
+    x = np.random.default_rng(1).standard_normal((3, 2, 4)).astype(np.float32)
+    alone, inside = (kind(4, 5, stateful=True, rng=0).eval() for _ in range(2))
+    model = nn.Sequential(nn.Sequential(inside), nn.Tanh()).eval()
+    for _ in range(2):  # the second call begins where the first one ended
+        y, expected = model(x), np.tanh(alone(x))
+        state = np.array(inside.state)
+        dx = model.backward(np.ones_like(y), needs_dx=True)
+        np.testing.assert_array_equal(np.array(inside.state), state)
+        np.testing.assert_allclose(y, expected, rtol=1e-6)
+        np.testing.assert_allclose(dx, alone.backward(1 - expected**2), rtol=1e-4, atol=1e-6)
+
+
+def test_dropout_left_in_training_has_one_mask_for_both_ways(backend):
+    model = nn.Sequential(nn.Linear(4, 50, rng=0), nn.Sequential(nn.Dropout(rng=1))).eval()
+    model[1][0].train()
+    x = np.ones((2, 4), np.float32)
+    dropped = model(x) == 0
+    model.backward(np.ones((2, 50), np.float32))
+    np.testing.assert_array_equal(model[0].bias.grad, 2 * (~dropped).sum(0))
+    assert model[1][0].dropout_state[1] == 1
+
+
+def test_batch_norm_left_in_training_counts_a_batch_once(backend):
+    model = nn.Sequential(nn.Linear(4, 3, rng=0), nn.BatchNorm1d(3)).eval()
+    model[1].train()
+    model.backward(model(np.eye(4, dtype=np.float32)))
+    assert model[1].num_batches_tracked == 1
+
+
+def test_an_empty_batch_goes_both_ways_in_inference(backend):
+    layer = nn.BatchNorm1d(3).eval()
+    dx = layer.backward(layer(np.ones((0, 3), np.float32)))
+    assert dx.shape == (0, 3) and not layer.weight.grad.any() and not layer.bias.grad.any()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_copy_made_before_backward_goes_back(copied, training, backend):
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), rng=0).train(training)
+    y = model(np.ones((2, 3), np.float32))
+    twin = copied(model)
+    for each in (model, twin):
+        each.backward(y)
+    np.testing.assert_array_equal(twin[0].weight.grad, model[0].weight.grad)

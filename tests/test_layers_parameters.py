@@ -1,5 +1,8 @@
 """Parameters, and what a layer does with them: names, seeds, precision, state."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -179,3 +182,37 @@ def test_load_state_dict_not_strict():
     result = layer.load_state_dict({"weight": np.ones((2, 3)), "other": 1}, strict=False)
     assert result.missing == ["bias"] and result.unexpected == ["other"]
     assert layer.weight.data is weight and weight.dtype == np.float32 and weight.min() == 1
+
+
+def test_parameters_and_layers_in_containers_are_found():
+    class Net(nn.Layer):
+        def __init__(self):
+            self.layers = {"first": nn.Linear(2, 3), "second": nn.Linear(3, 4)}
+            self.scales = [nn.Parameter(np.ones(3, np.float32)), None]
+            self.shift = {"b": nn.Parameter(np.zeros(4, np.float32))}
+
+    net = Net().seed(0).eval()
+    names = ["scales.0", "shift.b", "layers.first.weight", "layers.first.bias"]
+    assert list(net.state_dict()) == [*names, "layers.second.weight", "layers.second.bias"]
+    assert not net.layers["second"].training
+    assert net.astype(np.float64).shift["b"].dtype == np.float64
+
+
+def test_threads_that_share_a_new_layer_draw_the_same_weights():
+    x = np.ones((1, 50), np.float32)
+    for _ in range(20):
+        layer, start = nn.Linear(50, 50), threading.Barrier(4)
+
+        def call(layer=layer, start=start):
+            start.wait()
+            return layer.forward_fused(x, None)
+
+        with ThreadPoolExecutor(4) as pool:
+            first, *others = [future.result() for future in [pool.submit(call) for _ in range(4)]]
+        for other in others:
+            np.testing.assert_array_equal(other, first)
+
+
+def test_weights_that_cannot_be_changed_in_place_are_refused():
+    with pytest.raises(ValueError, match="data must be C-contiguous"):
+        nn.Parameter(np.ones((2, 3), np.float32).T)

@@ -229,3 +229,11 @@ def back(dout=None, dstate=None):
     layer = build("LSTM")
     layer(normal((3, 2, 4)))
     layer.backward(dout, dstate=dstate)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_a_carried_state_follows_its_layer_to_another_precision(kind, backend):
+    layer = kind(3, 4, stateful=True, rng=0, dtype=np.float64)
+    layer(np.ones((2, 1, 3)))
+    y = layer.astype(np.float32)(np.ones((2, 1, 3), np.float32))
+    assert y.dtype == np.float32

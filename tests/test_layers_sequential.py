@@ -229,3 +229,58 @@ def test_a_subclass_of_batch_norm_or_relu_is_not_passed_by(backend):
     np.testing.assert_array_equal(y, np.maximum(plain + 1, 0))
     y = nn.Sequential(nn.BatchNorm1d(3), Leaky())(x)
     np.testing.assert_array_equal(y, np.maximum(plain, 0) + np.float32(0.5))
+
+
+def named():
+    return nn.Sequential({"body": nn.Linear(3, 4), "relu": nn.ReLU(), "fc": nn.Linear(4, 5)}, rng=0)
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda model, layer: setattr(model, "fc", layer),
+        lambda model, layer: model.__setitem__("fc", layer),
+        lambda model, layer: model.__setitem__(-1, layer),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_a_layer_can_be_replaced(replace, training, backend):
+    model, head, x = named().train(training), nn.Linear(4, 2), np.ones((1, 3), np.float32)
+    assert model.fc is model["fc"] is model[2] and model(x).shape == (1, 5)
+    replace(model, head)
+    assert model.fc is model["fc"] is model[-1] is head and model(x).shape == (1, 2)
+    assert [name for name, _ in model.named_parameters()][2:] == ["fc.weight", "fc.bias"]
+    assert list(model.parameters())[2] is head.weight
+    again = named()
+    replace(again, nn.Linear(4, 2))  # drawn from the generator of the model
+    third = named()
+    replace(third, nn.Linear(4, 2))
+    np.testing.assert_array_equal(again.fc.weight.data, third.fc.weight.data)
+
+
+def test_layers_by_name():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU()).append(nn.Linear(4, 2), "head")
+    assert model["0"] is model[0] and model["head"] is model[2] and "head" in dir(model)
+    with pytest.raises(KeyError, match="'tail' is none of the layers 0, 1, head"):
+        model["tail"]
+    with pytest.raises(AttributeError, match="no attribute 'tail'"):
+        _ = model.tail
+    with pytest.raises(TypeError, match="layer must be an nnfast Layer, got str"):
+        model["head"] = "head"
+    with pytest.raises(ValueError, match="name must be a new identifier, got 3"):
+        model.append(nn.ReLU(), 3)
+
+
+def test_a_subclass_may_have_layers_of_its_own(backend):
+    class Headed(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Linear(3, 4), rng=0)
+            self.head = nn.Linear(4, 2, rng=1)
+
+        def forward(self, x):
+            return self.head(super().forward(x))
+
+    model = Headed()
+    assert model(np.ones((1, 3), np.float32)).shape == (1, 2) and len(model) == 1
+    assert list(model.state_dict()) == ["0.weight", "0.bias", "head.weight", "head.bias"]
+    assert not model.eval().head.training

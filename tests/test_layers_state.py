@@ -75,13 +75,14 @@ def test_cross_entropy_options_against_plain_numpy(backend):
     p = np.log(np.exp(x) / np.exp(x).sum(1, keepdims=True))
     kept = t != 7
     label = np.where(kept, t, 0)
-    each = -(0.9 * p[np.arange(6), label] + 0.1 * p.mean(1))
     for class_weight in (None, classes):
-        w = sample * kept * (1 if class_weight is None else classes[label])
+        c = np.ones(4) if class_weight is None else classes
+        each = -(0.9 * c[label] * p[np.arange(6), label] + 0.1 * (c * p).mean(1)) * sample * kept
+        w = sample * kept * c[label]
         options = {"class_weight": class_weight, "ignore_index": 7, "label_smoothing": 0.1}
         for reduction, expected in (
-            *(("mean", (w * each).sum() / w.sum()), ("sum", (w * each).sum())),
-            ("none", w * each),
+            *(("mean", each.sum() / w.sum()), ("sum", each.sum())),
+            ("none", each),
         ):
             loss = nn.CrossEntropyLoss(reduction=reduction, **options)
             np.testing.assert_allclose(loss(x, t, sample), expected, rtol=1e-12)
@@ -94,9 +95,15 @@ def test_cross_entropy_options_against_plain_numpy(backend):
 def test_class_weight_is_that_of_torch(backend):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     x, t = RNG.standard_normal((6, 4)).astype(np.float32), np.array([0, 3, 2, 1, 1, -100])
-    w = np.array([1, 2, 0.5, 3], np.float32)
-    expected = torch.nn.CrossEntropyLoss(torch.tensor(w))(torch.tensor(x), torch.tensor(t))
-    assert nn.CrossEntropyLoss(w)(x, t) == pytest.approx(expected.item(), rel=1e-5)
+    w = np.array([1, 2, 0, 3], np.float32)
+    for smoothing in (0.0, 0.2):
+        theirs = torch.nn.CrossEntropyLoss(torch.tensor(w), label_smoothing=smoothing)
+        x_theirs = torch.tensor(x, requires_grad=True)
+        expected = theirs(x_theirs, torch.tensor(t))
+        expected.backward()
+        loss = nn.CrossEntropyLoss(w, label_smoothing=smoothing)
+        assert loss(x, t) == pytest.approx(expected.item(), rel=1e-5)
+        np.testing.assert_allclose(loss.backward(), x_theirs.grad.numpy(), atol=1e-7)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
@@ -129,6 +136,22 @@ def test_losses_keep_the_precision_of_the_predictions(loss, target, backend):
         loss.backward()
 
 
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint16, np.float16])
+def test_losses_of_numbers_that_count_as_float32(dtype, backend):
+    x, soft = np.array([[1, 0], [1, 1]], dtype), np.array([[0.5, 0.5], [0.25, 0.75]])
+    weight, labels = [0.5, 0.2], [0, 1]
+    same = x.astype(np.float32)
+    for loss, *args in (
+        (nn.MSELoss(), soft),
+        (nn.CrossEntropyLoss(), soft, weight),
+        (nn.CrossEntropyLoss(weight), np.array(labels)),
+    ):
+        expected = loss(same, *args)
+        assert loss(x, *args) == expected and expected.dtype == np.float32
+        assert loss.backward().dtype == np.float32
+    assert nn.MSELoss()([1.0, 2.0], [0.5, 0.5]) == 1.25
+
+
 def test_float64_gradient_from_outside_is_refused(backend):
     layer = nn.Linear(3, 2, rng=0)
     layer(np.ones((1, 3), np.float32))
@@ -141,7 +164,13 @@ def test_float64_gradient_from_outside_is_refused(backend):
     [
         (lambda: nn.CrossEntropyLoss(reduction="avg"), ValueError, "reduction must be one of"),
         (lambda: nn.CrossEntropyLoss(label_smoothing=2), ValueError, "label_smoothing must be"),
-        (lambda: nn.CrossEntropyLoss(ignore_index=1.5), TypeError, "integer"),
+        (lambda: nn.CrossEntropyLoss(ignore_index=1.5), TypeError, "ignore_index must be an int"),
+        (lambda: nn.MSELoss()(None, [1.0]), TypeError, "x must be an array, got None"),
+        (
+            lambda: _weighted(np.ones(2), [0, 2], 0.1),
+            ValueError,
+            "0 to 1 or .* got 2 at posi",
+        ),
         (lambda: nn.CrossEntropyLoss(np.eye(2)), ValueError, r"class_weight must have shape \(C,"),
         (lambda: _weighted(np.ones(3), np.arange(2)), ValueError, "class_weight must fit x"),
         (lambda: _weighted(np.ones(2), np.eye(2)), ValueError, "target must be integer labels"),
@@ -154,8 +183,8 @@ def test_errors(call, error, message):
         call()
 
 
-def _weighted(weight, target):
-    nn.CrossEntropyLoss(weight)(np.ones((2, 2), np.float32), target)
+def _weighted(weight, target, smoothing=0.0):
+    nn.CrossEntropyLoss(weight, label_smoothing=smoothing)(np.ones((2, 2), np.float32), target)
 
 
 def test_reprs():

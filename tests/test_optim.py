@@ -207,6 +207,8 @@ def test_wrong_gradient_is_named(backend):
         (lambda p: optim.AdamW([p], beta2=2), ValueError, "beta2 must .* below 1, got 2"),
         (lambda p: optim.Adam([]), ValueError, "params must hold at least one Parameter"),
         (lambda p: optim.Adam(p), TypeError, "params must be an iterable of Parameter"),
+        (lambda p: optim.Adam(nn.ReLU()), TypeError, "params must be .* as layer.parameters"),
+        (lambda p: optim.Adam([p]).load_state_dict(None), TypeError, "state must be a state_dict"),
         (lambda p: optim.Adam([p.data]), TypeError, "params must hold nnfast Parameters, got nd"),
     ],
 )
@@ -221,6 +223,8 @@ def test_errors(call, error, message):
         (lambda s: s.update(optimizer="SGD"), "state must be one of Adam, got 'SGD'"),
         (lambda s: s.update(steps=[1, 1]), "state must be for 1 parameters, got 2"),
         (lambda s: s["settings"].update(lr=-1), "lr must be finite"),
+        (lambda s: s.pop("steps"), "state must have steps, which is missing"),
+        (lambda s: s["settings"].pop("lr"), "state must have lr, which is missing"),
         (lambda s: s["state"].pop("0.v"), "state must have '0.v', which is missing"),
         (lambda s: s["state"].update({"0.v": np.ones(3)}), r"state\['0.v'\] must have shape"),
     ],
@@ -237,3 +241,73 @@ def test_a_state_that_does_not_fit_changes_nothing(change, message, backend):
     assert after["steps"] == before["steps"] and after["settings"] == before["settings"]
     for key, array in before["state"].items():
         np.testing.assert_array_equal(after["state"][key], array)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.9, 0.0), (0.0, 0.9)])
+def test_a_state_can_be_saved_after_momentum_was_changed(before, after, backend):
+    p, twin = parameter(), parameter()
+    opt, other = optim.SGD([p], 0.1, momentum=before), optim.SGD([twin], 0.1)
+    run(opt, p, gradients(p.shape, 2))
+    opt.momentum, twin.data[:] = after, p.data
+    other.load_state_dict(opt.state_dict())
+    for each, param in ((opt, p), (other, twin)):
+        run(each, param, gradients(p.shape, 2))
+    np.testing.assert_array_equal(p.data, twin.data)
+
+
+def test_an_optimizer_follows_a_model_to_another_precision(backend):
+    model = nn.Sequential(nn.Linear(3, 2), rng=0)
+    opt = optim.Adam(model.parameters())
+    for dtype in (np.float32, np.float64, np.float32):
+        x = np.ones((1, 3), dtype)
+        model.astype(dtype).backward(model(x))
+        opt.step()
+        assert opt.state_dict()["state"]["0.m"].dtype == dtype
+    assert opt.state_dict()["steps"] == [3, 3]
+
+
+def test_weights_that_cannot_be_changed_in_place_are_named(backend):
+    layer = nn.Linear(3, 2, rng=0)
+    opt = optim.SGD(layer.parameters(), 0.1)
+    layer.weight.data = np.ones((3, 2), np.float32).T
+    layer.backward(layer(np.ones((1, 3), np.float32)))
+    with pytest.raises(ValueError, match=r"params\[0\].data \(weight\) must be a C-contiguous"):
+        opt.step()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_clipping_is_that_of_torch(dtype):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    rng = np.random.default_rng(0)
+    ours = [nn.Parameter(np.zeros(shape, dtype)) for shape in ((3, 4), (5,), ())]
+    frozen = nn.Parameter(np.zeros(2, dtype), requires_grad=False)
+    frozen.grad = np.full(2, 9, dtype)
+    for most in (100.0, 1.0, 0.0):
+        theirs = [torch.zeros(p.shape, dtype=torch.tensor(p.data).dtype) for p in ours]
+        for p, t in zip(ours, theirs, strict=True):
+            p.grad = np.asarray(rng.standard_normal(p.shape), dtype)
+            t.grad = torch.tensor(p.grad)
+        expected = torch.nn.utils.clip_grad_norm_(theirs, most).item()
+        norm = optim.clip_grad_norm_([*ours, ours[0], frozen, parameter()], most)
+        assert norm == pytest.approx(expected, rel=1e-6)
+        for p, t in zip(ours, theirs, strict=True):
+            assert p.grad.dtype == dtype
+            np.testing.assert_allclose(p.grad, t.grad.numpy(), rtol=1e-6)
+    np.testing.assert_array_equal(frozen.grad, 9)
+
+
+def test_clipping_scales_the_rows_of_a_sparse_gradient(backend):
+    grads = []
+    for sparse in (False, True):
+        table = nn.Embedding(6, 3, sparse=sparse, rng=0)
+        table.backward(np.full_like(table(np.array([1, 4, 1])), 2))
+        assert optim.clip_grad_norm_(table.parameters(), 1.0) > 1
+        grads.append(np.array(table.weight.grad))
+    np.testing.assert_allclose(*grads, rtol=1e-6)
+    assert np.linalg.norm(grads[0]) == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize(("most", "error"), [(-1, ValueError), ("1 m", TypeError)])
+def test_clipping_to_no_norm_is_an_error(most, error):
+    with pytest.raises(error, match="max_norm must be"):
+        optim.clip_grad_norm_([parameter()], most)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from nnfast import functional as F
 from nnfast import init as _init
 from nnfast.layers.base import Layer
-from nnfast.layers.checks import integer, same_dtype
+from nnfast.layers.checks import dout_like, integer, same_dtype
 from nnfast.layers.linear import Linear
 from nnfast.layers.parameter import Array, Parameter
 
@@ -115,7 +115,7 @@ class MultiheadAttention(Layer):
         ValueError
             x, source or mask has another shape.
         """
-        x = self._sequences("x", x)
+        shape, x = np.shape(x), self._sequences("x", x)
         weight = self.in_proj_weight.expect()
         bias = None if self.in_proj_bias is None else self.in_proj_bias.expect()
         options: dict[str, Any] = {"heads": self.num_heads, "mask": mask, "causal": self.causal}
@@ -133,7 +133,7 @@ class MultiheadAttention(Layer):
             for array in projected:
                 same_dtype(self, array, weight)
             y, lse = F.attention(*projected, **options)
-        self._saved = (x, source, projected, y, lse, options)
+        self._saved = (shape, x, source, projected, y, lse, options)
         return self._in_order(self.out_proj.forward(y))
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
@@ -141,8 +141,8 @@ class MultiheadAttention(Layer):
 
         With `needs_dx` false neither is computed.
         """
-        x, source, projected, y, lse, options = self._take()
-        dy: Any = self.out_proj.backward(self._in_order(np.asarray(dout)))
+        shape, x, source, projected, y, lse, options = self._take()
+        dy: Any = self.out_proj.backward(self._in_order(dout_like(dout, shape)))
         weight, self.dsource = self.in_proj_weight.data, None
         if source is None:
             dqkv = F.self_attention_backward(dy, projected, y, lse, **options)

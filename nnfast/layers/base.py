@@ -1,8 +1,8 @@
 """Layer: a forward/backward pair with parameters.
 
-A layer is found by its attributes: a `Parameter` is a weight, a `Layer` (or a list of them) is a
-child, the names in `buffers` are arrays that are saved but not learned. There is no tape: `forward`
-puts what `backward` needs into `self._saved`, and `backward` takes it out again.
+A layer is found by its attributes: a `Parameter` is a weight, a `Layer` is a child, each also in a
+list, tuple or dict; the names in `buffers` are arrays that are saved but not learned. There is no
+tape: `forward` puts what `backward` needs into `self._saved`, and `backward` takes it out again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nnfast.layers.rowgradient import RowGradient
 from nnfast.layers.state import LoadResult, load
 
 L = TypeVar("L", bound="Layer")
+T = TypeVar("T")
 
 
 class Step:
@@ -31,7 +32,9 @@ class Step:
         if saved is None:
             name = type(self).__name__
             raise RuntimeError(
-                f"{name}.backward: call forward first; each forward allows one backward"
+                f"{name}.backward: call forward first; each forward allows one backward. So one "
+                "layer stands at one place of a network, and what a Sequential computes along "
+                "with another layer is left to the backward of the Sequential"
             )
         return saved
 
@@ -59,6 +62,7 @@ class Layer(Step):
     """
 
     training: bool = True
+    stateful: bool = False  # whether forward changes the layer in inference too
     buffers: tuple[str, ...] = ()
 
     def forward(self, x: Array) -> Array:
@@ -73,15 +77,19 @@ class Layer(Step):
         """Do `forward`."""
         return self.forward(x)
 
+    def _members(self, kind: type[T]) -> Iterator[tuple[str, T]]:
+        """Yield the attributes of a kind, and those in a list, tuple or dict as ``list.0``."""
+        for name, value in vars(self).items():
+            if isinstance(value, kind):
+                yield name, value
+            elif isinstance(value, list | tuple | dict) and name != "_saved":
+                for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                    if isinstance(item, kind):
+                        yield f"{name}.{key}", item
+
     def named_children(self) -> Iterator[tuple[str, Layer]]:
         """Yield the direct sublayers with their names; items of a list are called ``list.0``."""
-        for name, value in vars(self).items():
-            if isinstance(value, Layer):
-                yield name, value
-            elif isinstance(value, list | tuple):
-                for i, item in enumerate(value):
-                    if isinstance(item, Layer):
-                        yield f"{name}.{i}", item
+        return self._members(Layer)
 
     def named_layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         """Yield this layer and all below it, each with its dotted name ending in a dot (or "")."""
@@ -92,9 +100,8 @@ class Layer(Step):
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield every parameter with its dotted name; a shared one comes once for each name."""
         for prefix, layer in self.named_layers():
-            for name, value in vars(layer).items():
-                if isinstance(value, Parameter):
-                    yield prefix + name, value
+            for name, parameter in layer._members(Parameter):
+                yield prefix + name, parameter
 
     def parameters(self) -> Iterator[Parameter]:
         """Yield every parameter."""
@@ -134,9 +141,8 @@ class Layer(Step):
         return self
 
     def _seed(self, rng: np.random.Generator) -> None:
-        for value in vars(self).values():
-            if isinstance(value, Parameter):
-                value.draw(rng)
+        for _, parameter in self._members(Parameter):
+            parameter.draw(rng)
 
     def astype(self: L, dtype: npt.DTypeLike) -> L:
         """Change parameters and floating buffers to float32 or float64; returns the layer."""
@@ -152,11 +158,8 @@ class Layer(Step):
     def _state(self) -> dict[str, Array]:
         state: dict[str, Array] = {}
         for prefix, layer in self.named_layers():
-            for name, value in vars(layer).items():
-                if isinstance(value, Parameter):
-                    state[prefix + name] = value.data
-                elif name in layer.buffers:
-                    state[prefix + name] = value
+            state |= {prefix + name: p.data for name, p in layer._members(Parameter)}
+            state |= {prefix + name: getattr(layer, name) for name in layer.buffers}
         return state
 
     def state_dict(self) -> dict[str, Array]:

@@ -7,16 +7,24 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def integer(name: str, value: Any, least: int = 1) -> int:
-    """Return `value` as an int of at least `least`."""
+def whole(name: str, value: Any) -> int:
+    """Return `value` as an int."""
     try:
-        result = operator.index(value)
+        return operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
+
+
+def integer(name: str, value: Any, least: int = 1) -> int:
+    """Return `value` as an int of at least `least`."""
+    result = whole(name, value)
     if result < least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}")
     return result
@@ -64,3 +72,11 @@ def same_dtype(layer: object, y: Any, weight: Any) -> None:
             f"x must be {weight.dtype}, as the weights of {type(layer).__name__} are, got "
             f"{y.dtype}; cast it with x.astype({weight.dtype.name!r}), or the model with .astype"
         )
+
+
+def dout_like(dout: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return the gradient of a result of this shape as an array."""
+    array = np.asarray(dout)
+    if array.shape != shape:
+        raise ValueError(f"dout must have shape {shape}, as y, got {array.shape}")
+    return array

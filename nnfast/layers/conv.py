@@ -115,7 +115,15 @@ class Conv2d(Layer):
     ) -> Array:
         """Return the activated convolution with a scale and a bias; no backward follows."""
         weight = self.weight.expect()
-        y = F.conv2d(x, weight, bias, *self._options, activation, scale, self.algo)
+        try:
+            y = F.conv2d(x, weight, bias, *self._options, activation, scale, self.algo)
+        except ValueError:
+            shape: tuple[int, ...] = getattr(x, "shape", ())
+            if len(shape) == 4 and shape[1] != self.in_channels:
+                raise ValueError(
+                    f"x must have shape (N, {self.in_channels}, H, W) for Conv2d, got {shape}"
+                ) from None
+            raise
         same_dtype(self, y, weight)
         return y
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from nnfast import functional as F
 from nnfast.layers.base import Layer
-from nnfast.layers.checks import number
+from nnfast.layers.checks import dout_like, number
 from nnfast.layers.parameter import Array
 
 
@@ -50,22 +50,23 @@ class Dropout(Layer):
     def forward(self, x: Array) -> Array:
         """Map any shape to the same shape."""
         if not self.training:
-            self._saved = ()
+            self._saved = (np.shape(x),)
             return x
         if self.dropout_state[0] < 0:
             self._seed(np.random.default_rng())
         seed, offset = self.dropout_state.tolist()
         y = F.dropout(x, self.p, seed, offset)
         self.dropout_state[1] = offset + 1
-        self._saved = (self.p, seed, offset)
+        self._saved = (y.shape, self.p, seed, offset)
         return y
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
         """Zero and scale dout where x was."""
-        saved = self._take()
+        shape, *mask = self._take()
+        dout = dout_like(dout, shape)
         if not needs_dx:
             return None
-        return F.dropout_backward(dout, *saved) if saved else dout
+        return F.dropout_backward(dout, *mask) if mask else dout
 
     def _describe(self) -> str:
         return f"{self.p:g}"

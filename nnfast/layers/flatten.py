@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from nnfast.layers.base import Layer
+from nnfast.layers.checks import dout_like
 from nnfast.layers.parameter import Array
 
 
@@ -24,4 +25,5 @@ class Flatten(Layer):
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
         """Take dout (N, D), return dx (N, ...)."""
         shape = self._take()
-        return np.asarray(dout).reshape(shape) if needs_dx else None
+        dout = dout_like(dout, (shape[0], math.prod(shape[1:])))
+        return dout.reshape(shape) if needs_dx else None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nnfast import functional as F
 from nnfast import init as _init
 from nnfast.layers.base import Layer
-from nnfast.layers.checks import integer, number, same_dtype
+from nnfast.layers.checks import dout_like, integer, number, same_dtype
 from nnfast.layers.parameter import Array, Parameter
 
 
@@ -79,20 +79,20 @@ class LayerNorm(Layer):
         y, mean, rstd = F.layer_norm(rows, weight, bias, self.eps)
         if weight is not None:
             same_dtype(self, y, weight)
-        self._saved = (rows, mean, rstd)
+        self._saved = (rows, mean, rstd, x.shape)
         return y.reshape(x.shape)
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
         """Take dout of the shape of y, return dx of the shape of x."""
-        rows, mean, rstd = self._take()
+        rows, mean, rstd, shape = self._take()
         weight = None if self.weight is None else self.weight.data.reshape(-1)
-        dy = np.reshape(dout, rows.shape)
+        dy = dout_like(dout, shape).reshape(rows.shape)
         dx, dw, db = F.layer_norm_backward(dy, rows, mean, rstd, weight)
         if self.weight is not None:
             self.weight.collect(dw.reshape(self.normalized_shape))
         if self.bias is not None:
             self.bias.collect(db.reshape(self.normalized_shape))
-        return dx.reshape(dout.shape) if needs_dx else None
+        return dx.reshape(shape) if needs_dx else None
 
     def _describe(self) -> str:
         shape = self.normalized_shape

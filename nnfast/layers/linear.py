@@ -79,7 +79,15 @@ class Linear(Layer):
         """Do `forward` with this activation, whose backward is the caller's."""
         weight = self.weight.expect()
         bias = None if self.bias is None else self.bias.expect()
-        y = F.linear(x, weight, bias, activation)
+        try:
+            y = F.linear(x, weight, bias, activation)
+        except ValueError:
+            shape = getattr(x, "shape", ())
+            if shape and shape[-1] != weight.shape[1]:
+                raise ValueError(
+                    f"x must have shape (..., {weight.shape[1]}) for Linear, got {shape}"
+                ) from None
+            raise
         same_dtype(self, y, weight)
         self._saved = (x, None)
         return y

@@ -5,15 +5,15 @@ The precision is that of the predictions: targets and weights are cast to it.
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nnfast import functional as F
+from nnfast.functional._cast import one
 from nnfast.layers.base import Step
-from nnfast.layers.checks import REDUCTIONS, number, one_of
+from nnfast.layers.checks import REDUCTIONS, number, one_of, whole
 from nnfast.layers.parameter import Array
 
 
@@ -23,13 +23,20 @@ def _like(target: npt.ArrayLike, x: Array) -> Array:
     return array.astype(x.dtype, copy=False) if array.dtype.kind == "f" else array
 
 
+def _over(value: Any, divisor: Any) -> Any:
+    """Return a value over the sum of the weights; NaN if nothing counts."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(value / divisor, np.asarray(value).dtype)[()]
+
+
 class CrossEntropyLoss(Step):
     """Softmax followed by cross-entropy, on raw scores.
 
     Parameters
     ----------
     class_weight : array of shape (C,), optional
-        A weight for each class; goes with integer labels.
+        A weight for each class; goes with integer labels. With label smoothing each class has its
+        own weight in what is spread, as in PyTorch.
     ignore_index : int
         Samples with this label count neither in the loss nor in the mean.
     label_smoothing : float, 0 to 1
@@ -53,7 +60,7 @@ class CrossEntropyLoss(Step):
         self.class_weight = None if class_weight is None else np.asarray(class_weight)
         if self.class_weight is not None and self.class_weight.ndim != 1:
             raise ValueError(f"class_weight must have shape (C,), got {self.class_weight.shape}")
-        self.ignore_index = operator.index(ignore_index)
+        self.ignore_index = whole("ignore_index", ignore_index)
         self.label_smoothing = number("label_smoothing", label_smoothing, most=1.0)
         self.reduction: str = one_of("reduction", reduction, REDUCTIONS)
 
@@ -86,15 +93,24 @@ class CrossEntropyLoss(Step):
         TypeError, ValueError
             Shapes that do not fit, or a label that is neither a class nor `ignore_index`.
         """
-        x, target = np.asarray(x), _like(target, x)
+        x = one("x", x)
+        target = _like(target, x)
         weight = None if sample_weight is None else np.asarray(sample_weight, x.dtype)
+        smoothing, reduction, divisor = self.label_smoothing, self.reduction, None
         if self.class_weight is not None:
             own = self._weigh(x, target, self.class_weight)
-            weight = own if weight is None else own * weight
-        options = (self.ignore_index, self.label_smoothing, self.reduction)
+            total = own if weight is None else own * weight
+            if smoothing:
+                if reduction == "mean":
+                    counted = total[target != self.ignore_index]
+                    reduction, divisor = "sum", np.sum(counted, dtype=np.float64)
+                target, smoothing = self._smoothed(x, target, self.class_weight), 0.0
+            else:
+                weight = total
+        options = (self.ignore_index, smoothing, reduction)
         loss, lse = F.cross_entropy(x, target, weight, *options)
-        self._saved = (x, target, lse, weight)
-        return loss
+        self._saved = (x, target, lse, weight, options, divisor)
+        return loss if divisor is None else _over(loss, divisor)
 
     def _weigh(self, x: Array, target: Array, classes: Array) -> Array:
         """Return the weight of the class of each sample."""
@@ -106,11 +122,28 @@ class CrossEntropyLoss(Step):
         weight: Array = classes[known].astype(x.dtype, copy=False)
         return weight
 
+    def _smoothed(self, x: Array, target: Array, classes: Array) -> Array:
+        """Return smoothed labels as rows (N, C), each class times its weight."""
+        known = np.clip(target, 0, len(classes) - 1)
+        bad = (known != target) & (target != self.ignore_index)
+        if bad.any():
+            at = int(np.argmax(bad))
+            raise ValueError(
+                f"target must hold labels from 0 to {len(classes) - 1} or ignore_index "
+                f"{self.ignore_index}, got {target[at]} at position {at}"
+            )
+        rows = np.full(x.shape, self.label_smoothing / len(classes), x.dtype)
+        rows[np.arange(len(rows)), known] += 1 - self.label_smoothing
+        rows[target == self.ignore_index] = 0
+        weighted: Array = rows * classes.astype(x.dtype)
+        return weighted
+
     def backward(self, dloss: float | Array = 1.0) -> Array:
         """Return the gradient with respect to x, (N, C); `dloss` is that of the loss."""
-        x, target, lse, weight = self._take()
-        options = (self.ignore_index, self.label_smoothing, self.reduction)
-        return F.cross_entropy_backward(x, target, lse, weight, *options, dloss)
+        x, target, lse, weight, (ignore_index, smoothing, reduction), divisor = self._take()
+        dloss = dloss if divisor is None else _over(dloss, divisor)
+        options = (ignore_index, smoothing, reduction, dloss)
+        return F.cross_entropy_backward(x, target, lse, weight, *options)
 
     def __repr__(self) -> str:
         parts = [f"ignore_index={self.ignore_index}"] if self.ignore_index != -100 else []
@@ -138,6 +171,7 @@ class MSELoss(Step):
 
     def forward(self, x: Array, target: npt.ArrayLike) -> Any:
         """Compute the loss of x and target, of one shape; "none" returns an array of that shape."""
+        x = one("x", x)
         target = _like(target, x)
         loss = F.mse_loss(x, target, self.reduction)
         self._saved = (x, target)

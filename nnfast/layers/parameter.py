@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from nnfast import init
 from nnfast.layers.rowgradient import RowGradient
 
 Array = npt.NDArray[Any]
+_drawing = threading.RLock()  # threads that share a layer get the same weights
 
 
 class Parameter:
@@ -44,6 +46,11 @@ class Parameter:
         if not isinstance(data, np.ndarray) or data.dtype not in (np.float32, np.float64):
             got = getattr(data, "dtype", type(data).__name__)
             raise TypeError(f"data must be an array of float32 or float64, got {got}")
+        if not data.flags.c_contiguous:
+            raise ValueError(
+                "data must be C-contiguous, as it is changed in place; "
+                "pass np.ascontiguousarray(data)"
+            )
         self.data = data
         self.grad: Array | RowGradient | None = None
         self.requires_grad = requires_grad
@@ -71,7 +78,9 @@ class Parameter:
 
     def draw(self, rng: np.random.Generator | int | None = None) -> None:
         """Initialise the weights from `rng`, unless they are there already."""
-        if not self._is_drawn() and self._draw is not None:
+        with _drawing:
+            if self._is_drawn() or self._draw is None:
+                return
             shape, dtype = self._form
             data = np.require(
                 self._draw(shape, np.random.default_rng(rng), dtype), dtype, ["C", "W"]
@@ -99,9 +108,10 @@ class Parameter:
 
     def __getattr__(self, name: str) -> Any:
         # Reached only while the slot `data` is still empty: the first look draws the weights.
-        if name == "data" and self._draw is not None:
+        if name == "data":
             self.draw()
-            return self.data
+            if self._is_drawn():
+                return self.data
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def astype(self, dtype: npt.DTypeLike) -> None:

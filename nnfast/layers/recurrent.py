@@ -134,7 +134,8 @@ class Recurrent(Layer):
                 f"{type(self).__name__}, got {x.shape}"
             )
         x = np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first else x
-        state = self.state if state is None and self.stateful else state
+        if state is None and self.stateful:
+            state = self.state = self._carried()
         starts, ends, saved = self._split("state", state, x.shape[1]), [], []
         for layer, numbers in enumerate(self._directions):
             if layer and self.dropouts:
@@ -197,6 +198,15 @@ class Recurrent(Layer):
                 dy = self.dropouts[layer - 1].backward(dy)
         self.dstate = self._join(dstarts)
         return dy.swapaxes(0, 1) if self.batch_first and needs_dx else dy
+
+    def _carried(self) -> Any:
+        """Return the last state in the precision of the weights: `astype` may have come between."""
+        if self.state is None:
+            return None
+        dtype = getattr(self, self._names[0][0]).dtype
+        if isinstance(self.state, tuple | list):
+            return tuple(np.asarray(part).astype(dtype, copy=False) for part in self.state)
+        return np.asarray(self.state).astype(dtype, copy=False)
 
     def _split(self, name: str, state: Any, batch: int) -> list[list[Any]]:
         """Return a state, or the gradient of one, as arrays (N, hidden_size) of each direction."""

@@ -15,8 +15,8 @@ Array = npt.NDArray[Any]
 class RowGradient:
     """The gradient of some rows of a matrix; that of all others is zero.
 
-    The sparse gradient of an embedding. NumPy functions take it as the matrix it stands for, and
-    the sum of two has the rows of both.
+    The sparse gradient of an embedding. NumPy functions take it as the matrix it stands for. The
+    sum of two has the rows of both; what is multiplied by a number keeps its rows.
 
     Parameters
     ----------
@@ -49,6 +49,11 @@ class RowGradient:
         """The dtype of the values."""
         return self.values.dtype
 
+    @property
+    def size(self) -> int:
+        """The number of elements of the whole matrix."""
+        return self.shape[0] * self.shape[1]
+
     def dense(self) -> Array:
         """Return the whole matrix."""
         result = np.zeros(self.shape, self.dtype)
@@ -63,6 +68,21 @@ class RowGradient:
         return RowGradient(*F.embedding_backward_rows(values, rows, self.shape[0]), self.shape)
 
     __radd__ = __add__
+
+    def __mul__(self, other: Any) -> Any:
+        if np.ndim(other):
+            return self.dense() * other
+        return RowGradient(self.rows, self.values * other, self.shape)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        if np.ndim(other):
+            return self.dense() / other
+        return RowGradient(self.rows, self.values / other, self.shape)
+
+    def __neg__(self) -> RowGradient:
+        return RowGradient(self.rows, -self.values, self.shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:

@@ -18,7 +18,8 @@ from nnfast.layers.fusion import (
 )
 from nnfast.layers.parameter import Array, Parameter
 
-LEARNED = object()  # what a Sequential has saved when its layers hold the rest
+# What a Sequential has saved when its layers hold the rest: the same object in every copy.
+LEARNED = ...
 
 
 class Sequential(Layer):
@@ -28,6 +29,7 @@ class Sequential(Layer):
     ----------
     *layers : Layer, or one dict of them
         The names of a dict become those of the layers, which else are called by their position.
+        ``model["fc"]``, ``model.fc`` and ``model[-1]`` are a layer, and replace it if assigned to.
     rng : Generator, int or None
         Draws, in order, the weights of all layers that were built without one.
     dtype : float32 or float64, optional
@@ -57,6 +59,7 @@ class Sequential(Layer):
         self._training_plan: list[tuple[Layer, Layer | None]] | None = None
         self._backward_order: list[Layer] = []  # of the training plan
         self._inference_plan: list[Work] | None = None
+        self._below: list[Layer] = []  # all layers, of the inference plan
         self._rng = None if rng is None else np.random.default_rng(rng)
         self._dtype = dtype
         if len(layers) == 1 and isinstance(layers[0], Mapping):
@@ -68,31 +71,51 @@ class Sequential(Layer):
 
     def append(self, layer: Layer | Any, name: str | None = None) -> Sequential:
         """Add a layer at the end, called by its position or by a name; returns the Sequential."""
+        if name is not None and (
+            not isinstance(name, str) or name in self._names or not name.isidentifier()
+        ):
+            raise ValueError(f"name must be a new identifier, got {name!r}")
+        self._layers.append(self._admit(layer))
+        self._names.append(name)
+        return self
+
+    def _admit(self, layer: Any) -> Layer:
         if not isinstance(layer, Layer):
             raise TypeError(f"layer must be an nnfast Layer, got {type(layer).__name__}")
-        if name is not None and (name in self._names or not name.isidentifier()):
-            raise ValueError(f"name must be a new identifier, got {name!r}")
         if self._dtype is not None:
             layer.astype(self._dtype)
         if self._rng is not None:
             layer.seed(self._rng)
-        self._layers.append(layer)
-        self._names.append(name)
         self._training_plan = self._inference_plan = None
-        return self
+        return layer
 
     def named_children(self) -> Iterator[tuple[str, Layer]]:
-        """Yield the layers with their names."""
+        """Yield the layers with their names, then those a subclass has as attributes."""
         for i, layer in enumerate(self._layers):
             yield self._names[i] or str(i), layer
+        for name, value in vars(self).items():
+            if isinstance(value, Layer):
+                yield name, value
 
     def forward(self, x: Array) -> Array:
         """Pass x through all layers; those that can be are computed together.
 
-        In inference nothing is kept but x: should a backward follow, it goes forward once more.
+        In inference nothing is kept but x: should a backward follow, it goes forward once more,
+        unless that would not be the same.
         """
-        self._saved = None if self.training else x
-        return self.learn(x) if self.training else self.infer(x)
+        if self.training or self._moves_on():
+            return self.learn(x)
+        self._keep(x)
+        return self.infer(x)
+
+    def _moves_on(self) -> bool:
+        """Whether a layer carries a state on, or has been put into training by itself."""
+        if self._inference_plan is None:
+            self._make_inference_plan()
+        return any([layer.training or layer.stateful for layer in self._below])
+
+    def _keep(self, saved: Any) -> None:
+        self.__dict__["_saved"] = saved  # past __setattr__, which costs more than all the rest
 
     def learn(self, x: Array) -> Array:
         """Do `forward`, and keep what backward needs."""
@@ -108,18 +131,21 @@ class Sequential(Layer):
                 x = layer.forward_fused(x, "relu")  # type: ignore[attr-defined]
                 if not isinstance(layer, FUSING_BACKWARD):
                     relu._saved = x
-        self._saved = LEARNED
+        self._keep(LEARNED)
         return x
 
     def infer(self, x: Array) -> Array:
         """Do `forward`, and keep nothing."""
-        if self._inference_plan is None:
-            self._inference_plan = inference_plan(self._layers)
-        for call, layers in self._inference_plan:
+        for call, layers in self._inference_plan or self._make_inference_plan():
             x = call(x)
             for layer in layers:
                 layer._saved = None
         return x
+
+    def _make_inference_plan(self) -> list[Work]:
+        self._inference_plan = inference_plan(self._layers)
+        self._below = [layer for _, layer in self.named_layers() if layer is not self]
+        return self._inference_plan
 
     def backward(self, dout: Array, needs_dx: bool = False) -> Array | None:
         """Pass dout back through the layers and fill the gradients of their parameters.
@@ -138,7 +164,7 @@ class Sequential(Layer):
         if self.training:
             raise RuntimeError("backward of a forward in inference: train() came in between")
         self.learn(saved)
-        self._saved = None
+        self._keep(None)
 
     def _back(self, dout: Array, needs_dx: bool) -> Array | None:
         layers: list[Layer] = self._backward_order
@@ -159,16 +185,42 @@ class Sequential(Layer):
         return iter(self._layers)
 
     @overload
-    def __getitem__(self, index: int) -> Layer: ...
+    def __getitem__(self, index: int | str) -> Layer: ...
     @overload
     def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Layer | Sequential:
+    def __getitem__(self, index: int | str | slice) -> Layer | Sequential:
         if isinstance(index, slice):
             part = Sequential()
             for layer, name in zip(self._layers[index], self._names[index], strict=True):
                 part.append(layer, name)
             return part
-        return self._layers[index]
+        return self._layers[self._position(index)]
+
+    def __setitem__(self, index: int | str, layer: Layer) -> None:
+        self._layers[self._position(index)] = self._admit(layer)
+
+    def _position(self, index: int | str) -> int:
+        if not isinstance(index, str):
+            return index
+        names = [name or str(i) for i, name in enumerate(self._names)]
+        if index not in names:
+            raise KeyError(f"{index!r} is none of the layers {', '.join(names)}")
+        return names.index(index)
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only where there is no such attribute.
+        if name in self.__dict__.get("_names", ()):
+            return self[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Layer) and name in self.__dict__.get("_names", ()):
+            self[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *filter(None, self._names)]
 
 
 def _first_learning(layers: list[Layer]) -> int:
@@ -180,8 +232,10 @@ def _first_learning(layers: list[Layer]) -> int:
 
 
 def _learns(layer: Layer) -> bool:
-    # in every step, hence not by the generators of parameters()
+    # in every step, hence not by the generators, which are slow, if it can be seen at once
     for value in vars(layer).values():
         if isinstance(value, Parameter) and value.requires_grad:
             return True
+    if any(parameter.requires_grad for _, parameter in layer._members(Parameter)):
+        return True
     return any(_learns(child) for _, child in layer.named_children())

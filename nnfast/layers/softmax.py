@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import operator
-
 from nnfast import functional as F
 from nnfast.layers.base import Layer
+from nnfast.layers.checks import whole
 from nnfast.layers.parameter import Array
 
 
@@ -23,7 +22,7 @@ class Softmax(Layer):
     """
 
     def __init__(self, axis: int = -1) -> None:
-        self.axis = operator.index(axis)
+        self.axis = whole("axis", axis)
 
     def forward(self, x: Array) -> Array:
         """Map any shape to the same shape."""
@@ -53,7 +52,7 @@ class LogSoftmax(Layer):
     """
 
     def __init__(self, axis: int = -1) -> None:
-        self.axis = operator.index(axis)
+        self.axis = whole("axis", axis)
 
     def forward(self, x: Array) -> Array:
         """Map any shape to the same shape."""

@@ -19,9 +19,11 @@ class LoadResult(NamedTuple):
 
 def load(owner: str, own: dict[str, Array], state: Mapping[str, Any], strict: bool) -> LoadResult:
     """Copy the arrays of `state` into those of `own`, by name; see `Layer.load_state_dict`."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state must map names to arrays, got {type(state).__name__}")
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
-    new = {name: np.asarray(state[name]) for name in own if name in state}
+    new = {name: _array(name, state[name]) for name in own if name in state}
     problems = [f"missing: {', '.join(missing)}"] if missing and strict else []
     if unexpected and strict:
         problems.append(f"unexpected: {', '.join(unexpected)}")
@@ -38,3 +40,10 @@ def load(owner: str, own: dict[str, Array], state: Mapping[str, Any], strict: bo
     for name, array in new.items():
         own[name][...] = array
     return LoadResult(missing, unexpected)
+
+
+def _array(name: str, value: Any) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"state[{name!r}] cannot be made an array: {error}") from None

@@ -12,7 +12,7 @@ from nnfast import init as _init
 from nnfast.layers.activation import GELU
 from nnfast.layers.attention import MultiheadAttention
 from nnfast.layers.base import Layer
-from nnfast.layers.checks import number, one_of
+from nnfast.layers.checks import dout_like, number, one_of
 from nnfast.layers.dropout import Dropout
 from nnfast.layers.layernorm import LayerNorm
 from nnfast.layers.linear import Linear
@@ -122,7 +122,14 @@ class TransformerEncoderLayer(Layer):
         ValueError
             x or mask has another shape.
         """
-        x = self._in_order(np.asarray(x))
+        x = np.asarray(x)
+        shape, features = x.shape, self.self_attn.embed_dim
+        if x.ndim != 3 or x.shape[2] != features:
+            axes = "N, T" if self.batch_first else "T, N"
+            raise ValueError(
+                f"x must have shape ({axes}, {features}) for {type(self).__name__}, got {x.shape}"
+            )
+        x = self._in_order(x)
         y = self.self_attn(self.norm1(x) if self.norm_first else x, None, mask)
         y = y if self.dropout1 is None else self.dropout1(y)
         y = F.add(y, x)
@@ -131,13 +138,12 @@ class TransformerEncoderLayer(Layer):
         for layer in self._feedforward():
             y = layer.forward(y)
         y = F.add(y, x)
-        self._saved = True
+        self._saved = shape
         return self._in_order(y if self.norm_first else self.norm2(y))
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
         """Take dout of the shape of the output, return dx of the shape of x."""
-        self._take()
-        dout = self._in_order(np.asarray(dout))
+        dout = self._in_order(dout_like(dout, self._take()))
         dsum: Any = dout if self.norm_first else self.norm2.backward(dout)
         dx: Any = dsum
         for layer in reversed(self._feedforward()):

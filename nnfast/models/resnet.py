@@ -5,8 +5,6 @@ Parameters have the names and shapes of torchvision's, so that published weights
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 
@@ -54,12 +52,6 @@ class BasicBlock(Sequential):
             self.downsample = Sequential(
                 Conv2d(in_channels, out_channels, 1, stride, bias=False), BatchNorm2d(out_channels)
             )
-
-    def named_children(self) -> Iterator[tuple[str, Layer]]:
-        """Yield the layers with their names, the way around last."""
-        yield from super().named_children()
-        if self.downsample is not None:
-            yield "downsample", self.downsample
 
     def learn(self, x: Array) -> Array:
         """Map x (N, in_channels, H, W) to (N, out_channels, OH, OW), by `stride` smaller."""

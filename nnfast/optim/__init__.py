@@ -9,6 +9,16 @@ The formulas are those of PyTorch where papers and libraries differ.
 from nnfast.optim.adam import Adam, AdamW
 from nnfast.optim.adaptive import Adadelta, AdaGrad, RMSprop
 from nnfast.optim.base import Optimizer
+from nnfast.optim.clip import clip_grad_norm_
 from nnfast.optim.sgd import SGD
 
-__all__ = ["SGD", "AdaGrad", "Adadelta", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = [
+    "SGD",
+    "AdaGrad",
+    "Adadelta",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "clip_grad_norm_",
+]

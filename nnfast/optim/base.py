@@ -28,8 +28,11 @@ class Optimizer:
     lr: float
 
     def __init__(self, params: Iterable[Parameter], **settings: float) -> None:
-        if isinstance(params, Parameter):
-            raise TypeError("params must be an iterable of Parameter, got a single one")
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                "params must be an iterable of Parameter, as layer.parameters(), got "
+                f"{type(params).__name__}"
+            )
         distinct: dict[int, Parameter] = {}  # a shared weight is updated once
         for p in params:
             if not isinstance(p, Parameter):
@@ -42,7 +45,7 @@ class Optimizer:
             setattr(self, name, self._checked(name, value))
         self._state: list[tuple[Array, ...] | None] = [None] * len(self.params)
         self._steps = [0] * len(self.params)
-        self._last: tuple[list[int], tuple[str, ...], list[Arrays]] = ([], (), [])
+        self._last: tuple[Any, list[Arrays]] = (None, [])
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -67,9 +70,23 @@ class Optimizer:
             data: Arrays = [params[i].data for i in members]
             grad: Any = [params[i].grad for i in members]
             update = self._update_rows if RowGradient in map(type, grad) else self._update
-            update(count + 1, data, grad, self._arrays(members))
+            try:
+                update(count + 1, data, grad, self._arrays(members))
+            except (TypeError, ValueError):
+                self._name_unfit(members)
+                raise
             for i in members:
                 steps[i] = count + 1
+
+    def _name_unfit(self, members: list[int]) -> None:
+        """Raise a ValueError if an array cannot be changed in place."""
+        for i in members:
+            p = self.params[i]
+            if not isinstance(p.data, np.ndarray) or not p.data.flags.carray:
+                raise ValueError(
+                    f"params[{i}].data ({p.name}) must be a C-contiguous, writable array, as it is "
+                    "changed in place; assign a copy, np.array(data)"
+                )
 
     def _arrays(self, members: list[int]) -> list[Arrays]:
         """Return, for each of `slots`, the arrays of these parameters; new ones are all zero.
@@ -77,14 +94,17 @@ class Optimizer:
         Usually they are those of the last step: these are kept ready.
         """
         slots = self.slots
-        if self._last[:2] != (members, slots):
+        key = (members, slots, self.params[members[0]].data.dtype if members else None)
+        if self._last[0] != key:
             for i in members:
-                state = self._state[i]
+                state, data = self._state[i], self.params[i].data
                 if state is None or len(state) != len(slots):
-                    self._state[i] = tuple(np.zeros_like(self.params[i].data) for _ in slots)
+                    self._state[i] = tuple(np.zeros_like(data) for _ in slots)
+                else:  # astype() may have changed the precision
+                    self._state[i] = tuple(old.astype(data.dtype, copy=False) for old in state)
             states: Any = [self._state[i] for i in members]
-            self._last = (members, slots, list(zip(*states, strict=True)))
-        return self._last[2]
+            self._last = key, list(zip(*states, strict=True)) or [()] * len(slots)
+        return self._last[1]
 
     @property
     def _rests_at_zero(self) -> bool:
@@ -119,11 +139,11 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return settings, step counts and copies of the state arrays (named ``0.velocity``)."""
+        members = [i for i, steps in enumerate(self._steps) if steps]
         arrays = {
             f"{i}.{name}": array.copy()
-            for i, state in enumerate(self._state)
-            if state is not None
-            for name, array in zip(self.slots, state, strict=True)
+            for name, slot in zip(self.slots, self._arrays(members), strict=True)
+            for i, array in zip(members, slot, strict=True)
         }
         settings = {name: getattr(self, name) for name in self._setting_names()}
         return {
@@ -139,11 +159,20 @@ class Optimizer:
         Raises
         ------
         ValueError
-            Another optimizer, other parameters, or a setting out of range. Nothing is changed then.
+            Another optimizer, other parameters, something missing, or a setting out of range.
+            Nothing is changed then.
+        TypeError
+            No state at all, or a setting that is no number. Nothing is changed then.
         """
         kind = type(self).__name__
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state must be a state_dict of {kind}, got {type(state).__name__}")
         if state.get("optimizer") != kind:
             raise ValueError(f"state must be one of {kind}, got {state.get('optimizer')!r}")
+        missing = [name for name in ("settings", "steps", "state") if name not in state]
+        missing += [n for n in self._setting_names() if n not in state.get("settings", [n])]
+        if missing:
+            raise ValueError(f"state must have {', '.join(missing)}, which is missing")
         if len(state["steps"]) != len(self.params):
             raise ValueError(
                 f"state must be for {len(self.params)} parameters, got {len(state['steps'])}"
@@ -155,7 +184,7 @@ class Optimizer:
         fresh._state = [
             fresh._load(i, state["state"]) if n else None for i, n in enumerate(fresh._steps)
         ]
-        fresh._last = ([], (), [])
+        fresh._last = (None, [])
         vars(self).update(vars(fresh))
 
     def _load(self, i: int, arrays: Mapping[str, Any]) -> tuple[Array, ...]:
