@@ -32,10 +32,12 @@ def test_gradient_check(capsys):
     assert text.count("WRONG") == 1 and "At 3 we find 6.0" in text
 
 
-def test_docs_on_layers(capsys):
+def test_docs_on_layers(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
     scope = {}
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(compile(block, "docs/layers.md", "exec"), scope)
+    assert list(scope["network"].parameters())[-1].shape == (3,)  # its new head, saved and loaded
     assert scope["value"] > 0 and scope["model"].grads["0.weight"] is not None
     assert capsys.readouterr().out.count(" ok ") == 4
