@@ -257,7 +257,10 @@ cdef double check_float(object value, str name, double low, double high) except?
     cdef double number
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__") and not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be a number, got {describe(value)}")
-    number = value
+    try:
+        number = value
+    except TypeError:  # an array
+        raise TypeError(f"{name} must be a number, got {describe(value)}") from None
     if not low <= number <= high:
         raise ValueError(f"{name} must be from {low:g} to {high:g}, got {value!r}")
     return number

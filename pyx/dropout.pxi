@@ -6,9 +6,12 @@ ctypedef int (*dropout_kernel)(nnf_dtype, int64_t, double, uint64_t, uint64_t, c
 
 cdef uint64_t check_uint64(object value, str name) except? 0:
     """`value` as an integer in [0, 2**64)."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {describe(value)}")
-    index = value.__index__()
+    try:
+        index = PyNumber_Index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {describe(value)}") from None
     if not 0 <= index < 1 << 64:
         raise ValueError(f"{name} must be an integer from 0 to 2**64 - 1, got {index}")
     return index

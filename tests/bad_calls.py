@@ -168,6 +168,8 @@ def bad_values(function: str, name: str, value: Any) -> list[tuple[Any, type[Exc
     if name in NOT_NEGATIVE | FRACTIONS | {"negative_slope", "scale"}:
         rows = [(np.nan, ValueError), (np.inf, ValueError), (-np.inf, ValueError)]
         rows += [("0.5", TypeError), (1j, TypeError), ([0.5], TypeError)]
+        if (function, name) != ("conv2d", "scale"):
+            rows.append((np.array([0.5, 0.5]), TypeError))
         if name != "scale":
             rows.append((None, TypeError))
         if name not in ("negative_slope", "scale"):
@@ -179,11 +181,12 @@ def bad_values(function: str, name: str, value: Any) -> list[tuple[Any, type[Exc
         return rows
     if name in STREAMS:
         rows = [(-1, ValueError), (2**64, ValueError), (0.5, TypeError), ("1", TypeError)]
-        return [*rows, (None, TypeError)]
+        return [*rows, (None, TypeError), (np.array([1, 2]), TypeError)]
     if name in CHOICES:
         return [("none such", ValueError), ("", ValueError), (3, TypeError), (["relu"], TypeError)]
     if name == "axis":
-        return [(2, ValueError), (-3, ValueError), (0.5, TypeError), ("0", TypeError)]
+        rows = [(2, ValueError), (-3, ValueError), (0.5, TypeError), ("0", TypeError)]
+        return [*rows, (np.array([0, 0]), TypeError)]
     if name == "mask":
         rows = [(value.astype(int), TypeError), (value.astype(complex), TypeError)]
         rows += [("text", TypeError), (value[:2], ValueError), (value[..., :2], ValueError)]

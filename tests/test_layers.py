@@ -293,11 +293,30 @@ def test_a_gradient_of_another_shape_is_refused(layer, shape, wrong, backend):
             "x must have shape (T, N, 8) for TransformerEncoderLayer, got (5, 3, 7)",
         ),
         (
-            lambda: nn.TransformerEncoderLayer(8, 2)(None),
-            "x must have shape (T, N, 8) for TransformerEncoderLayer, got ()",
+            lambda: nn.TransformerEncoderLayer(8, 2)(np.ones(8)),
+            "x must have shape (T, N, 8) for TransformerEncoderLayer, got (8,)",
         ),
     ],
 )
 def test_an_input_of_another_shape_is_named(call, message, backend):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: nn.LayerNorm(2),
+        lambda: nn.BatchNorm1d(2),
+        lambda: nn.Flatten(),
+        lambda: nn.LSTM(2, 3),
+        lambda: nn.MultiheadAttention(2, 1),
+        lambda: nn.TransformerEncoderLayer(2, 1),
+        lambda: nn.Linear(2, 3),
+    ],
+)
+def test_what_is_no_array_is_named(layer, backend):
+    with pytest.raises(ValueError, match="x cannot be made an array"):
+        layer()([[1.0, 2.0], [1.0]])
+    with pytest.raises(TypeError, match="x must be an? (NumPy )?array.*, got None"):
+        layer()(None)

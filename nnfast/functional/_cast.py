@@ -28,7 +28,7 @@ PROMOTED = frozenset("efd?bBhH")  # dtype characters that float32 or float64 can
 
 def one(name: str, value: Any) -> Array:
     """Return the argument as a contiguous array of float32 or float64."""
-    return value if are_ready((value,)) else _prepare((name,), (_as_array(name, value),))[0]
+    return value if are_ready((value,)) else _prepare((name,), (as_array(name, value),))[0]
 
 
 def many(names: Sequence[str], *values: Any) -> Sequence[Any]:
@@ -56,6 +56,16 @@ def gradients(param: Any, grad: Any) -> Any:
     return grad if are_ready(tuple(grad)) else [one("grad", array) for array in grad]
 
 
+def as_array(name: str, value: Any) -> Array:
+    """Return the argument as an array of whatever it holds."""
+    if value is None:
+        raise TypeError(f"{name} must be an array, got None")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be made an array: {error}") from error
+
+
 def labels(value: Any, x: Array | None) -> Array:
     """Return the target of a classification loss as an array.
 
@@ -64,7 +74,7 @@ def labels(value: Any, x: Array | None) -> Array:
     """
     if type(value) is ndarray and value.dtype is INT64 and value.ndim == 1 and value.flags.carray:
         return value
-    target = _as_array("target", value)
+    target = as_array("target", value)
     if target.ndim != 1:
         one_hot = target.dtype.kind in "iub"
         return target.astype(x.dtype) if one_hot and x is not None else target
@@ -82,7 +92,7 @@ def mask_of(value: Any, x: Any) -> Array | None:
     """
     if value is None:
         return None
-    mask = _as_array("mask", value)
+    mask = as_array("mask", value)
     if mask.dtype.kind not in "bf":
         raise TypeError(f"mask must hold booleans or floating-point numbers, got {mask.dtype}")
     dtype = mask.dtype if mask.dtype.kind == "b" or x is None else x.dtype
@@ -93,7 +103,7 @@ def indices_of(name: str, value: Any) -> Array:
     """Return indices, an array of any integer dtype, as contiguous int64."""
     if type(value) is ndarray and value.dtype is INT64 and value.flags.carray:
         return value
-    array = _as_array(name, value)
+    array = as_array(name, value)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold integers, got {array.dtype}")
     if array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(INT64).max:
@@ -119,7 +129,7 @@ def axis_index(axis: SupportsIndex, ndim: int) -> int:
 
 def _prepare(names: Sequence[str], values: Sequence[Any]) -> list[Any]:
     arrays = [
-        None if value is None else _as_array(name, value)
+        None if value is None else as_array(name, value)
         for name, value in zip(names, values, strict=True)
     ]
     dtypes = [
@@ -129,15 +139,6 @@ def _prepare(names: Sequence[str], values: Sequence[Any]) -> list[Any]:
     ]
     work = np.result_type(*dtypes) if dtypes else FLOAT32
     return [None if array is None else np.require(array, work, ["C", "A"]) for array in arrays]
-
-
-def _as_array(name: str, value: Any) -> Array:
-    if value is None:
-        raise TypeError(f"{name} must be an array, got None")
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be made an array: {error}") from error
 
 
 def _float_dtype(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -122,7 +122,8 @@ def log_softmax_backward(dy: ArrayLike, y: ArrayLike, axis: int = -1) -> Array:
 def _along(function: Callable[..., Array], axis: int, *arrays: Array) -> Array:
     """Call a function of the last axis along any axis."""
     first = arrays[0]
-    if axis == -1 or any(array is None or array.shape != first.shape for array in arrays):
+    last = type(axis) is int and axis == -1
+    if last or any(array is None or array.shape != first.shape for array in arrays):
         return function(*arrays)  # which checks the shapes
     if axis_index(axis, first.ndim) == first.ndim - 1:
         return function(*arrays)

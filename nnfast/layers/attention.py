@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nnfast import functional as F
 from nnfast import init as _init
+from nnfast.functional._cast import as_array
 from nnfast.layers.base import Layer
 from nnfast.layers.checks import dout_like, integer, same_dtype
 from nnfast.layers.linear import Linear
@@ -115,7 +116,8 @@ class MultiheadAttention(Layer):
         ValueError
             x, source or mask has another shape.
         """
-        shape, x = np.shape(x), self._sequences("x", x)
+        x = self._sequences("x", x)
+        shape = x.shape if self.batch_first else (x.shape[1], x.shape[0], x.shape[2])
         weight = self.in_proj_weight.expect()
         bias = None if self.in_proj_bias is None else self.in_proj_bias.expect()
         options: dict[str, Any] = {"heads": self.num_heads, "mask": mask, "causal": self.causal}
@@ -167,7 +169,7 @@ class MultiheadAttention(Layer):
 
     def _sequences(self, name: str, tokens: Array) -> Array:
         """Return the tokens as (N, T, embed_dim)."""
-        tokens = np.asarray(tokens)
+        tokens = as_array(name, tokens)
         if tokens.ndim != 3 or tokens.shape[2] != self.embed_dim:
             axes = "N, T" if self.batch_first else "T, N"
             raise ValueError(

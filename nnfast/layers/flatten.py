@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
+from nnfast.functional._cast import as_array
 from nnfast.layers.base import Layer
 from nnfast.layers.checks import dout_like
 from nnfast.layers.parameter import Array
@@ -16,7 +15,7 @@ class Flatten(Layer):
 
     def forward(self, x: Array) -> Array:
         """Map x (N, ...) to (N, D)."""
-        x = np.asarray(x)
+        x = as_array("x", x)
         if x.ndim < 1:
             raise ValueError("x must have at least 1 dimension for Flatten, got a scalar")
         self._saved = x.shape

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nnfast import functional as F
 from nnfast import init as _init
+from nnfast.functional._cast import as_array
 from nnfast.layers.base import Layer
 from nnfast.layers.checks import dout_like, integer, number, same_dtype
 from nnfast.layers.parameter import Array, Parameter
@@ -68,7 +69,7 @@ class LayerNorm(Layer):
         ValueError
             x has other last axes.
         """
-        x = np.asarray(x)
+        x = as_array("x", x)
         leading = x.ndim - len(self.normalized_shape)
         if leading < 0 or x.shape[leading:] != self.normalized_shape:
             sizes = ", ".join(map(str, self.normalized_shape))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nnfast import functional as F
 from nnfast import init as _init
+from nnfast.functional._cast import as_array
 from nnfast.layers.activation import activation_backward
 from nnfast.layers.base import Layer
 from nnfast.layers.checks import integer, number, one_of, same_dtype
@@ -47,7 +48,7 @@ class _BatchNorm(Layer):
 
     def forward_fused(self, x: Array, activation: str | None) -> Array:
         """Do `forward` with this activation, through which `backward` goes too."""
-        x = np.asarray(x)
+        x = as_array("x", x)
         if x.ndim != self._ndim or x.shape[1] != self.num_features:
             tail = ", H, W" if self._ndim == 4 else ""
             raise ValueError(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnfast import init as _init
+from nnfast.functional._cast import as_array
 from nnfast.layers.base import Layer
 from nnfast.layers.checks import integer, number, same_dtype
 from nnfast.layers.dropout import Dropout
@@ -126,7 +127,7 @@ class Recurrent(Layer):
         TypeError
             x or state is float64 and the weights are float32.
         """
-        x = np.asarray(x)
+        x = as_array("x", x)
         if x.ndim != 3 or x.shape[2] != self.input_size or not x.shape[self.batch_first]:
             axes = "N, T" if self.batch_first else "T, N"
             raise ValueError(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nnfast import functional as F
 from nnfast import init as _init
+from nnfast.functional._cast import as_array
 from nnfast.layers.activation import GELU
 from nnfast.layers.attention import MultiheadAttention
 from nnfast.layers.base import Layer
@@ -122,7 +123,7 @@ class TransformerEncoderLayer(Layer):
         ValueError
             x or mask has another shape.
         """
-        x = np.asarray(x)
+        x = as_array("x", x)
         shape, features = x.shape, self.self_attn.embed_dim
         if x.ndim != 3 or x.shape[2] != features:
             axes = "N, T" if self.batch_first else "T, N"
