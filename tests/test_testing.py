@@ -171,3 +171,29 @@ def test_verify_against_ours():
         verify(Affine(), X, ours=nn.ReLU())
     assert [row.name for row in verify(Affine(), X).rows] == ["x", "W", "b"]
     verify((np.tanh, lambda dout, x: dout / np.cosh(x) ** 2), X, ours=nn.Tanh())
+
+
+def test_a_dict_of_weights_with_gradients_in_attributes():
+    class Mixed(Affine):
+        def __init__(self, error=0.0):
+            super().__init__(error)
+            self.params = {"W": self.W, "b": self.b}
+
+        def forward(self, x):
+            self.W, self.b = self.params["W"], self.params["b"]
+            return super().forward(x)
+
+    assert [row.name for row in verify(Mixed(), X).rows] == ["x", "W", "b"]
+    with pytest.raises(AssertionError, match=r"W .*WRONG"):
+        verify(Mixed(error=1e-3), X)
+
+
+def test_a_gradient_that_params_promise_must_be_there():
+    class Forgetful(Dict):
+        def backward(self, dout):
+            dx = Affine.backward(self, dout)
+            self.grads["W"] = self.dW  # and db stays where optimizers do not look
+            return dx
+
+    with pytest.raises(AssertionError, match=r"gradient of b must have shape \(3,\), got None"):
+        check_gradients(Forgetful(), X)
