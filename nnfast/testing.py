@@ -6,7 +6,7 @@ pair of functions. Everything runs in float64 on copies; what is passed in is ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from nnfast._report import Report, Row, compare
 from nnfast._subject import Subject, differences
 
 __all__ = ["Report", "Row", "check_gradients", "numerical_gradient", "verify"]
+
+_TWICE = "gradients accumulate: the second backward gives twice the first"
 
 
 def numerical_gradient(f: Callable[[Array], Any], x: npt.ArrayLike, eps: float = 1e-5) -> Array:
@@ -80,6 +82,8 @@ def check_gradients(
     ------
     AssertionError
         Some gradient is wrong; the message shows the worst element of each array.
+        Also if a second pass of an `nnfast.Layer` adds its gradient to the first one's; with
+        another layer, which may want that, there is a note.
     ValueError
         Two forward passes over the same input differ, so that there is nothing to differentiate.
     """
@@ -93,7 +97,7 @@ def check_gradients(
     def objective() -> float:
         return float(np.sum(subject.forward() * dout))
 
-    given = subject.gradients(dout)
+    (first, given), (second, again) = subject.passes(dout, 2)
     compared: list[tuple[str, Array, Array, Array]] = []
     for name, array in subject.arrays.items():
         if given.get(name) is None or np.shape(given[name]) != array.shape:
@@ -109,7 +113,12 @@ def check_gradients(
         compare(name, subject.arrays[name].shape, chosen, got, numeric, floor)
         for name, chosen, got, numeric in compared
     ]
-    return Report(f"gradients of {subject.name}", rows, tol, subject.notes).check()
+    notes = dict(subject.notes)
+    if np.array_equal(first, second, equal_nan=True):  # else the layer has a state, or is random
+        for row, note in _differing(subject, given, again):
+            notes[row.name] = note
+            rows += [row] * subject.ours
+    return Report(f"gradients of {subject.name}", rows, tol, notes).check()
 
 
 def verify(
@@ -161,3 +170,21 @@ def verify(
     rows = [compare(n, a.shape, np.arange(a.size), a.ravel(), b.ravel(), 0.0) for n, a, b in pairs]
     title = f"{report.title}, and against {twin.name}"
     return Report(title, report.rows + rows, tol, report.notes).check()
+
+
+def _differing(
+    subject: Subject, first: dict[str, Any], second: dict[str, Any]
+) -> Iterator[tuple[Row, str]]:
+    """Yield the gradients that a second, equal pass has not given again, with what that says."""
+    for name in subject.arrays:
+        one, two = np.asarray(first[name]), np.asarray(second[name], np.float64)
+        every = np.arange(one.size)
+        row = compare(f"{name}, again", one.shape, every, two.ravel(), one.ravel(), 0.0)
+        if row.error <= 1e-9:
+            continue
+        if not np.allclose(two, 2 * one):
+            yield row, "the second backward gives another gradient than the first"
+        elif subject.ours:
+            yield row, f"{_TWICE}; take weights by expect() in forward"
+        else:
+            yield row, _TWICE

@@ -197,3 +197,38 @@ def test_a_gradient_that_params_promise_must_be_there():
 
     with pytest.raises(AssertionError, match=r"gradient of b must have shape \(3,\), got None"):
         check_gradients(Forgetful(), X)
+
+
+class Scale(nn.Layer):
+    """A layer that forgets to say that a new gradient is awaited."""
+
+    def __init__(self):
+        self.w = nn.Parameter(np.ones(4, np.float32))
+
+    def forward(self, x):
+        self._saved = x
+        return x * self.w.data
+
+    def backward(self, dout, needs_dx=True):
+        self.w.collect((dout * self._take()).sum(0))
+        return dout * self.w.data
+
+
+def test_gradients_that_accumulate():
+    message = r"w, again .*WRONG(.|\n)*second backward gives twice the first; .* expect\(\)"
+    with pytest.raises(AssertionError, match=message):
+        check_gradients(Scale(), X)
+    with pytest.raises(AssertionError, match=message):
+        verify(Scale(), X)
+
+    class Adding(Affine):  # other layers may do so on purpose
+        def backward(self, dout):
+            before = 0 if self.dW is None else self.dW
+            dx = super().backward(dout)
+            self.dW += before
+            return dx
+
+    twice = "gradients accumulate: the second backward gives twice the first"
+    assert check_gradients(Adding(), X).notes == {"W, again": twice}
+    Adding.zero_grad = lambda self: setattr(self, "dW", None)
+    assert not check_gradients(Adding(), X).notes
