@@ -137,8 +137,8 @@ def verify(
         As for `check_gradients`.
     ours : Layer, optional
         Computes the same. Parameters of the same name and shape are copied into a copy of it first;
-        others must have the right values already. Result, input gradient and the gradients of the
-        parameters copied are compared.
+        others must have the right values already, and are in the notes of the report. Result, input
+        gradient and the gradients of the parameters copied are compared.
 
     Returns
     -------
@@ -159,6 +159,12 @@ def verify(
         for name, array in theirs.arrays.items()
         if name in twin.arrays and twin.arrays[name].shape == array.shape
     ]
+    notes = dict(report.notes)
+    for name in (n for n in theirs.arrays if n not in ("x", *shared)):
+        shape = theirs.arrays[name].shape
+        notes[f"d{name}"] = f"not compared: {twin.name} has no {name} of shape {shape}"
+    for name in (n for n in twin.arrays if n not in ("x", *shared)):
+        notes[f"{twin.name}.{name}"] = "not compared, and left as it is"
     for name in shared:
         twin.arrays[name][...] = theirs.arrays[name]
     y, expected = theirs.forward(), twin.forward()
@@ -169,7 +175,7 @@ def verify(
     pairs = [("result", y, expected)] + [(f"d{name}", got[name], wanted[name]) for name in shared]
     rows = [compare(n, a.shape, np.arange(a.size), a.ravel(), b.ravel(), 0.0) for n, a, b in pairs]
     title = f"{report.title}, and against {twin.name}"
-    return Report(title, report.rows + rows, tol, report.notes).check()
+    return Report(title, report.rows + rows, tol, notes).check()
 
 
 def _differing(

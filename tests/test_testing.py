@@ -232,3 +232,16 @@ def test_gradients_that_accumulate():
     assert check_gradients(Adding(), X).notes == {"W, again": twice}
     Adding.zero_grad = lambda self: setattr(self, "dW", None)
     assert not check_gradients(Adding(), X).notes
+
+
+def test_verify_notes_what_it_cannot_compare():
+    affine, linear = Affine(), nn.Linear(4, 3, dtype=np.float64)
+    linear.load_state_dict({"weight": affine.W.T, "bias": affine.b})
+    report = verify(affine, X, ours=linear)
+    assert [row.name for row in report.rows] == ["x", "W", "b", "result", "dx"]
+    assert report.notes == {
+        "dW": "not compared: Linear has no W of shape (4, 3)",
+        "db": "not compared: Linear has no b of shape (3,)",
+        "Linear.weight": "not compared, and left as it is",
+        "Linear.bias": "not compared, and left as it is",
+    }
