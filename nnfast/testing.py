@@ -6,56 +6,19 @@ pair of functions. Everything runs in float64 on copies; what is passed in is ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nnfast._subject import Array, Subject
+from nnfast._places import Array
+from nnfast._report import Report, Row, compare
+from nnfast._subject import Subject, differences
 
+__all__ = ["Report", "Row", "check_gradients", "numerical_gradient", "verify"]
 
-@dataclass(frozen=True)
-class Row:
-    """One compared array: its largest error and where that is."""
-
-    name: str
-    error: float
-    index: tuple[int, ...]
-    got: float
-    expected: float
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was compared. `str` gives a table; `ok` tells whether every error is within `tol`."""
-
-    title: str
-    rows: list[Row]
-    tol: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether every error is within the tolerance (NaN is not)."""
-        return all(row.error <= self.tol for row in self.rows)
-
-    def __str__(self) -> str:
-        lines = [f"{self.title} (tolerance {self.tol:g})"]
-        for row in self.rows:
-            verdict = "ok" if row.error <= self.tol else "WRONG"
-            where = ", ".join(map(str, row.index))
-            lines.append(
-                f"  {row.name:<16} error {row.error:8.1e}  {verdict:<6}"
-                f"worst at [{where}]: got {row.got:.9g}, expected {row.expected:.9g}"
-            )
-        return "\n".join(lines)
-
-    def check(self) -> Report:
-        """Return the report if all is well; AssertionError with the table otherwise."""
-        if not self.ok:
-            raise AssertionError(str(self))
-        return self
+_TWICE = "gradients accumulate: the second backward gives twice the first"
 
 
 def numerical_gradient(f: Callable[[Array], Any], x: npt.ArrayLike, eps: float = 1e-5) -> Array:
@@ -76,7 +39,7 @@ def numerical_gradient(f: Callable[[Array], Any], x: npt.ArrayLike, eps: float =
     """
     point = np.array(x, np.float64)
     every = np.arange(point.size)
-    return _differences(lambda: float(f(point)), point, every, eps).reshape(point.shape)
+    return differences(lambda: float(f(point)), point, every, eps).reshape(point.shape)
 
 
 def check_gradients(
@@ -95,7 +58,9 @@ def check_gradients(
     layer : object or pair of functions
         With ``forward(x, *args)`` and ``backward(dout)``; or ``(forward, backward)`` with
         ``backward(dout, x)``. Parameters are found as those of an `nnfast.Layer`, as `params` and
-        `grads` (dicts or lists), or as pairs of attributes such as `W` and `dW`.
+        `grads` (dicts or lists), or as attributes such as `W` with their gradients in `dW`,
+        `grad_W`, `W_grad`, `gW` or ``grads["W"]``, here and in layers that are attributes. Other
+        arrays on which the result depends are in the notes of the report.
     x : array
         An input. Integers are not differentiated.
     *args
@@ -117,6 +82,8 @@ def check_gradients(
     ------
     AssertionError
         Some gradient is wrong; the message shows the worst element of each array.
+        Also if a second pass of an `nnfast.Layer` adds its gradient to the first one's; with
+        another layer, which may want that, there is a note.
     ValueError
         Two forward passes over the same input differ, so that there is nothing to differentiate.
     """
@@ -130,7 +97,7 @@ def check_gradients(
     def objective() -> float:
         return float(np.sum(subject.forward() * dout))
 
-    given = subject.gradients(dout)
+    (first, given), (second, again) = subject.passes(dout, 2)
     compared: list[tuple[str, Array, Array, Array]] = []
     for name, array in subject.arrays.items():
         if given.get(name) is None or np.shape(given[name]) != array.shape:
@@ -138,15 +105,20 @@ def check_gradients(
             raise AssertionError(f"gradient of {name} must have shape {array.shape}, got {got}")
         count = min(most, array.size)
         chosen = np.sort(rng.choice(array.size, count, replace=False)) if count else np.arange(0)
-        numeric = _differences(objective, array, chosen, eps)
+        numeric = differences(objective, array, chosen, eps)
         compared.append((name, chosen, np.asarray(given[name]).ravel()[chosen], numeric))
     # An array whose true gradient is zero is judged by the scale of the others.
     floor = 1e-3 * max((np.max(np.abs(c[3]), initial=0.0) for c in compared), default=0.0)
     rows = [
-        _row(name, subject.arrays[name].shape, chosen, got, numeric, floor)
+        compare(name, subject.arrays[name].shape, chosen, got, numeric, floor)
         for name, chosen, got, numeric in compared
     ]
-    return Report(f"gradients of {subject.name}", rows, tol).check()
+    notes = dict(subject.notes)
+    if np.array_equal(first, second, equal_nan=True):  # else the layer has a state, or is random
+        for row, note in _differing(subject, given, again):
+            notes[row.name] = note
+            rows += [row] * subject.ours
+    return Report(f"gradients of {subject.name}", rows, tol, notes).check()
 
 
 def verify(
@@ -165,8 +137,8 @@ def verify(
         As for `check_gradients`.
     ours : Layer, optional
         Computes the same. Parameters of the same name and shape are copied into a copy of it first;
-        others must have the right values already. Result, input gradient and the gradients of the
-        parameters copied are compared.
+        others must have the right values already, and are in the notes of the report. Result, input
+        gradient and the gradients of the parameters copied are compared.
 
     Returns
     -------
@@ -187,6 +159,12 @@ def verify(
         for name, array in theirs.arrays.items()
         if name in twin.arrays and twin.arrays[name].shape == array.shape
     ]
+    notes = dict(report.notes)
+    for name in (n for n in theirs.arrays if n not in ("x", *shared)):
+        shape = theirs.arrays[name].shape
+        notes[f"d{name}"] = f"not compared: {twin.name} has no {name} of shape {shape}"
+    for name in (n for n in twin.arrays if n not in ("x", *shared)):
+        notes[f"{twin.name}.{name}"] = "not compared, and left as it is"
     for name in shared:
         twin.arrays[name][...] = theirs.arrays[name]
     y, expected = theirs.forward(), twin.forward()
@@ -195,35 +173,24 @@ def verify(
     dout = rng.standard_normal(y.shape) if y.ndim else np.float64(1.0)
     got, wanted = theirs.gradients(dout), twin.gradients(dout)
     pairs = [("result", y, expected)] + [(f"d{name}", got[name], wanted[name]) for name in shared]
-    rows = [_row(n, a.shape, np.arange(a.size), a.ravel(), b.ravel(), 0.0) for n, a, b in pairs]
+    rows = [compare(n, a.shape, np.arange(a.size), a.ravel(), b.ravel(), 0.0) for n, a, b in pairs]
     title = f"{report.title}, and against {twin.name}"
-    return Report(title, report.rows + rows, tol).check()
+    return Report(title, report.rows + rows, tol, notes).check()
 
 
-def _differences(f: Callable[[], float], array: Array, places: Array, eps: float) -> Array:
-    """Return df/da at some places of a live array, each moved by ±eps and put back."""
-    result = np.empty(len(places))
-    flat = array.reshape(-1)  # contiguous, so a view
-    for i, place in enumerate(places):
-        value = flat[place]
-        flat[place] = value + eps
-        above = f()
-        flat[place] = value - eps
-        result[i] = (above - f()) / (2 * eps)
-        flat[place] = value
-    return result
-
-
-def _row(
-    name: str, shape: tuple[int, ...], places: Array, got: Array, expected: Array, floor: float
-) -> Row:
-    """Compare two flat arrays relative to the largest element, at least `floor`."""
-    if not got.size:
-        return Row(name, 0.0, (), 0.0, 0.0)
-    difference = np.abs(got - expected)
-    worst = int(np.argmax(difference))  # the first NaN if there is one
-    scale = max(floor, float(np.max(np.abs(expected))))
-    with np.errstate(divide="ignore"):
-        error = float(difference[worst] / np.float64(scale)) if difference[worst] else 0.0
-    index = tuple(int(i) for i in np.unravel_index(places[worst], shape))
-    return Row(name, error, index, float(got[worst]), float(expected[worst]))
+def _differing(
+    subject: Subject, first: dict[str, Any], second: dict[str, Any]
+) -> Iterator[tuple[Row, str]]:
+    """Yield the gradients that a second, equal pass has not given again, with what that says."""
+    for name in subject.arrays:
+        one, two = np.asarray(first[name]), np.asarray(second[name], np.float64)
+        every = np.arange(one.size)
+        row = compare(f"{name}, again", one.shape, every, two.ravel(), one.ravel(), 0.0)
+        if row.error <= 1e-9:
+            continue
+        if not np.allclose(two, 2 * one):
+            yield row, "the second backward gives another gradient than the first"
+        elif subject.ours:
+            yield row, f"{_TWICE}; take weights by expect() in forward"
+        else:
+            yield row, _TWICE

@@ -171,3 +171,77 @@ def test_verify_against_ours():
         verify(Affine(), X, ours=nn.ReLU())
     assert [row.name for row in verify(Affine(), X).rows] == ["x", "W", "b"]
     verify((np.tanh, lambda dout, x: dout / np.cosh(x) ** 2), X, ours=nn.Tanh())
+
+
+def test_a_dict_of_weights_with_gradients_in_attributes():
+    class Mixed(Affine):
+        def __init__(self, error=0.0):
+            super().__init__(error)
+            self.params = {"W": self.W, "b": self.b}
+
+        def forward(self, x):
+            self.W, self.b = self.params["W"], self.params["b"]
+            return super().forward(x)
+
+    assert [row.name for row in verify(Mixed(), X).rows] == ["x", "W", "b"]
+    with pytest.raises(AssertionError, match=r"W .*WRONG"):
+        verify(Mixed(error=1e-3), X)
+
+
+def test_a_gradient_that_params_promise_must_be_there():
+    class Forgetful(Dict):
+        def backward(self, dout):
+            dx = Affine.backward(self, dout)
+            self.grads["W"] = self.dW  # and db stays where optimizers do not look
+            return dx
+
+    with pytest.raises(AssertionError, match=r"gradient of b must have shape \(3,\), got None"):
+        check_gradients(Forgetful(), X)
+
+
+class Scale(nn.Layer):
+    """A layer that forgets to say that a new gradient is awaited."""
+
+    def __init__(self):
+        self.w = nn.Parameter(np.ones(4, np.float32))
+
+    def forward(self, x):
+        self._saved = x
+        return x * self.w.data
+
+    def backward(self, dout, needs_dx=True):
+        self.w.collect((dout * self._take()).sum(0))
+        return dout * self.w.data
+
+
+def test_gradients_that_accumulate():
+    message = r"w, again .*WRONG(.|\n)*second backward gives twice the first; .* expect\(\)"
+    with pytest.raises(AssertionError, match=message):
+        check_gradients(Scale(), X)
+    with pytest.raises(AssertionError, match=message):
+        verify(Scale(), X)
+
+    class Adding(Affine):  # other layers may do so on purpose
+        def backward(self, dout):
+            before = 0 if self.dW is None else self.dW
+            dx = super().backward(dout)
+            self.dW += before
+            return dx
+
+    twice = "gradients accumulate: the second backward gives twice the first"
+    assert check_gradients(Adding(), X).notes == {"W, again": twice}
+    Adding.zero_grad = lambda self: setattr(self, "dW", None)
+    assert not check_gradients(Adding(), X).notes
+
+
+def test_verify_notes_what_it_cannot_compare():
+    affine, linear = Affine(), nn.Linear(4, 3, dtype=np.float64)
+    linear.load_state_dict({"weight": affine.W.T, "bias": affine.b})
+    report = verify(affine, X, ours=linear)
+    assert [row.name for row in report.rows] == ["x", "W", "b", "result", "dx"]
+    assert report.notes == {
+        "dW": "not compared: Linear has no W of shape (4, 3)",
+        "db": "not compared: Linear has no b of shape (3,)",
+        "Linear.weight": "not compared, and left as it is",
+        "Linear.bias": "not compared, and left as it is",
+    }

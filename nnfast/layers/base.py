@@ -42,8 +42,9 @@ class Step:
 class Layer(Step):
     """Base of all layers; derive from it for your own.
 
-    A subclass defines ``forward(x)``, which keeps what it needs in ``self._saved``, and
-    ``backward(dout, needs_dx=True)``, which takes it with ``self._take()``, gives each parameter
+    A subclass defines ``forward(x)``, which takes each parameter with ``self.weight.expect()``, so
+    that a new gradient begins, and keeps what it needs in ``self._saved``; and
+    ``backward(dout, needs_dx=True)``, which takes that with ``self._take()``, gives each parameter
     its gradient with ``self.weight.collect(dw)`` and returns the gradient with respect to ``x``
     (or None where `needs_dx` is false: the caller has no use for it).
 

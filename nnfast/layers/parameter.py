@@ -18,6 +18,10 @@ _drawing = threading.RLock()  # threads that share a layer get the same weights
 class Parameter:
     """A learned array with its gradient.
 
+    A layer of your own has two duties: its forward takes the weights by `expect`, so that a new
+    gradient begins, and its backward hands the gradient to `collect`. A forward that reads `data`
+    instead lets the gradients of all passes add up; `nnfast.testing.check_gradients` finds that.
+
     Parameters
     ----------
     data : ndarray of float32 or float64
@@ -122,7 +126,10 @@ class Parameter:
         self.grad = None
 
     def expect(self) -> Array:
-        """Return the weights to a forward pass: from here on a new gradient is awaited."""
+        """Return the weights to a forward pass: from here on a new gradient is awaited.
+
+        Every forward has to call it; elsewhere, as in backward, read `data`.
+        """
         self._in_pass = False
         return self.data
 
