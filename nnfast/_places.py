@@ -90,9 +90,7 @@ def _of_attribute(layer: Any, prefix: str, attribute: str) -> Iterator[Place]:
         if hasattr(value, "grad") and isinstance(getattr(value, "data", None), np.ndarray):
             if not getattr(value, "requires_grad", True):
                 continue
-            # In a list our layers do not find it, and no optimizer would.
-            gradient = NOWHERE if ours and name != attribute else value.grad
-            value = value.data
+            gradient, value = value.grad, value.data
         elif ours and (attribute.startswith("_") or attribute in layer.buffers):
             continue
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
