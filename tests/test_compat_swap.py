@@ -128,6 +128,68 @@ CHANGED = [
 ]
 
 
+# What a class may have beside its methods, and why it then stays.
+MORE = [
+    ("def __call__(self, x):\n        return self.forward(x)", "method __call__"),
+    ("def __repr__(self):\n        return 'ReLU'", "method __repr__"),
+    ("def __len__(self):\n        return 0", "method __len__"),
+    ("def _slope(self):\n        return 1", "method _slope"),
+    ("kind = 'activation'", "attribute kind"),
+    ("_count = 0", "attribute _count"),
+    ("size = property(lambda self: 0)", "attribute size"),
+    ("make = classmethod(lambda cls: cls())", "attribute make"),
+    ("__slots__ = ('mask',)", "attribute __slots__"),
+    ("__hash__ = None", "attribute __hash__"),
+]
+
+
+@pytest.mark.parametrize(("body", "why"), MORE, ids=[why for _, why in MORE])
+def test_a_class_that_has_more_than_ours_stays(common, body, why):
+    change(common / "layers.py", "class Relu:", f"class Relu:\n    {body}\n")
+    layers, report = load("layers")
+    assert layers.Relu.__module__ == "common.layers"
+    assert report.left == {"Relu": f"its {why} is not like ours"}
+
+
+@pytest.mark.parametrize(
+    ("bases", "why"),
+    [
+        ("Layer", "it derives from Layer"),
+        ("Layer, abc.ABC", "it derives from Layer, ABC"),
+        ("metaclass=abc.ABCMeta", "its metaclass is ABCMeta"),
+    ],
+)
+def test_a_class_that_is_of_another_kind_stays(common, bases, why):
+    """`isinstance(Relu(), Layer)` has to stay true, and what Layer has to be there."""
+    change(common / "layers.py", "class Relu:", f"class Relu({bases}):")
+    change(
+        common / "layers.py",
+        "class Relu",
+        "import abc\n\n\nclass Layer:\n    def info(self):\n        return 'me'\n\n\nclass Relu",
+    )
+    layers, report = load("layers")
+    assert isinstance(layers.Relu(), getattr(layers, "Layer" if "Layer" in bases else "Relu"))
+    assert report.left == {"Relu": why, "Layer": ""}
+
+
+@pytest.mark.parametrize(
+    "body", ["'Explained.'", "mask: object", "def __mask(self, x):\n        return x <= 0"]
+)
+def test_what_nobody_else_sees_does_not_matter(common, body):
+    """Explanations, annotations, and names that are the class's own: an edition has those."""
+    change(common / "layers.py", "class Relu:", f"class Relu:\n    {body}\n")
+    change(common / "layers.py", "self.mask = None", "self.mask = self.__own = None")
+    assert not load("layers")[1].left
+
+
+def test_a_function_with_attributes_stays(common):
+    with open(common / "functions.py", "a") as file:
+        file.write("relu.derivative = relu_grad\n")
+    functions, report = load("functions")
+    assert functions.relu.derivative.__module__ == "common.functions"
+    assert report.left == {"relu": "it has attributes that ours has not: derivative"}
+
+
 @pytest.mark.parametrize(("module", "old", "new", "name", "why"), CHANGED)
 def test_what_the_user_changed_stays(common, module, old, new, name, why):
     change(common / f"{module}.py", old, new)

@@ -32,7 +32,7 @@ def _call(*args: Any) -> Probe:
 
     def probe(function: Callable[..., Any]) -> tuple[list[Any], Any]:
         result = function(*(a.copy() if isinstance(a, np.ndarray) else a for a in args))
-        return (list(result) if isinstance(result, tuple) else [result]), None
+        return (list(result) if isinstance(result, tuple) else [result]), function
 
     return probe
 
