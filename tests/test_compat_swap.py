@@ -190,6 +190,37 @@ def test_a_function_with_attributes_stays(common):
     assert report.left == {"relu": "it has attributes that ours has not: derivative"}
 
 
+SOFT = "return -np.sum(t * np.log(y + 1e-7)) / len(y)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("if t.size == y.size:\n", f"if t.ndim == 2:\n        {SOFT}\n    if False:\n"),
+        ("y = y[np.newaxis]", "return 0.0"),
+    ],
+    ids=["soft targets", "one sample"],
+)
+def test_another_cross_entropy_stays(common, old, new):
+    """Where labels are smoothed or mixed all classes count; the book takes the likeliest."""
+    change(common / "functions.py", old, new)
+    functions, report = load("functions")
+    assert functions.cross_entropy_error.__module__ == "common.functions"
+    assert list(report.left) == ["cross_entropy_error", "softmax_loss"]
+
+
+def test_a_loss_of_soft_targets_stays(common):
+    """The layer uses the user's function, so it stays too."""
+    old = "if t.size == y.size:\n"
+    change(common / "functions.py", old, f"if t.ndim == 2:\n        {SOFT}\n    if False:\n")
+    layers, report = load("layers")
+    assert report.left == {"SoftmaxWithLoss": "it gives other numbers on a small example"}
+    y, t = layers.softmax(np.array([[1.0, 2.0]])), np.array([[0.4, 0.6]])
+    assert layers.SoftmaxWithLoss().forward(np.array([[1.0, 2.0]]), t) == pytest.approx(
+        -np.sum(t * np.log(y)), rel=1e-5
+    )
+
+
 @pytest.mark.parametrize(("module", "old", "new", "name", "why"), CHANGED)
 def test_what_the_user_changed_stays(common, module, old, new, name, why):
     change(common / f"{module}.py", old, new)
