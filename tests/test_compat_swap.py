@@ -1,6 +1,8 @@
 """Which of the user's classes and functions the stand-ins replace, and which they leave alone."""
 
+import copy
 import importlib
+import pickle
 import sys
 
 import numpy as np
@@ -241,6 +243,20 @@ def test_another_default_is_taken_over(common):
     assert (pool.stride, pool.pad, layers.Pooling.__name__) == (1, 0, "Pooling")
     assert pool.forward(np.ones((1, 1, 4, 4))).shape == (1, 1, 3, 3)
     assert layers.Pooling(2, 2, stride=3).stride == 3
+    assert not report.left
+
+
+def test_objects_with_another_default_can_be_copied_and_pickled(common):
+    """By the name that the class has in the user's module."""
+    change(common / "layers.py", "pool_w, stride=2", "pool_w, stride=1")
+    with Swap(PROFILE):
+        Pooling = importlib.import_module("common.layers").Pooling
+        pool, x = Pooling(2, 2), np.arange(16.0).reshape(1, 1, 4, 4)
+        y = pool.forward(x)
+        for twin in (copy.copy(pool), copy.deepcopy(pool), pickle.loads(pickle.dumps(pool))):
+            assert type(twin) is Pooling and twin.stride == 1
+            np.testing.assert_array_equal(twin.backward(y), pool.backward(y))
+        assert pickle.loads(pickle.dumps(Pooling)) is Pooling
 
 
 def test_the_other_nesterov_is_recognised(common):
