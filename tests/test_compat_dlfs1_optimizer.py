@@ -109,6 +109,25 @@ def test_plain_numbers(name):
 
 
 @by_rule
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_negative_rate_climbs(name, dtype):
+    rules = getattr(optimizer, name)(lr=-0.1), getattr(original, name)(lr=-0.1)
+    walk(*rules, parameters(dtype), gradients(dtype), rtol=2e-5 if dtype is np.float32 else 1e-10)
+
+
+@by_rule
+def test_one_array_under_two_keys_is_updated_twice(name):
+    rules = getattr(optimizer, name)(lr=0.1), getattr(original, name)(lr=0.1)
+    grads, results = {"W": np.ones(3), "V": np.full(3, 0.5)}, []
+    for rule in rules:
+        shared = np.arange(3.0)
+        for _ in range(3):
+            rule.update({"W": shared, "V": shared}, grads)
+        results.append(shared)
+    same(*results, 1e-10)
+
+
+@by_rule
 def test_learning_rate_may_change_on_the_way(name):
     rules = getattr(optimizer, name)(lr=0.1), getattr(original, name)(lr=0.1)
     walk(*rules, parameters(np.float64), gradients(np.float64), steps=3)

@@ -1,6 +1,8 @@
 """Which of the user's classes and functions the stand-ins replace, and which they leave alone."""
 
+import copy
 import importlib
+import pickle
 import sys
 
 import numpy as np
@@ -128,6 +130,99 @@ CHANGED = [
 ]
 
 
+# What a class may have beside its methods, and why it then stays.
+MORE = [
+    ("def __call__(self, x):\n        return self.forward(x)", "method __call__"),
+    ("def __repr__(self):\n        return 'ReLU'", "method __repr__"),
+    ("def __len__(self):\n        return 0", "method __len__"),
+    ("def _slope(self):\n        return 1", "method _slope"),
+    ("kind = 'activation'", "attribute kind"),
+    ("_count = 0", "attribute _count"),
+    ("size = property(lambda self: 0)", "attribute size"),
+    ("make = classmethod(lambda cls: cls())", "attribute make"),
+    ("__slots__ = ('mask',)", "attribute __slots__"),
+    ("__hash__ = None", "attribute __hash__"),
+]
+
+
+@pytest.mark.parametrize(("body", "why"), MORE, ids=[why for _, why in MORE])
+def test_a_class_that_has_more_than_ours_stays(common, body, why):
+    change(common / "layers.py", "class Relu:", f"class Relu:\n    {body}\n")
+    layers, report = load("layers")
+    assert layers.Relu.__module__ == "common.layers"
+    assert report.left == {"Relu": f"its {why} is not like ours"}
+
+
+@pytest.mark.parametrize(
+    ("bases", "why"),
+    [
+        ("Layer", "it derives from Layer"),
+        ("Layer, abc.ABC", "it derives from Layer, ABC"),
+        ("metaclass=abc.ABCMeta", "its metaclass is ABCMeta"),
+    ],
+)
+def test_a_class_that_is_of_another_kind_stays(common, bases, why):
+    """`isinstance(Relu(), Layer)` has to stay true, and what Layer has to be there."""
+    change(common / "layers.py", "class Relu:", f"class Relu({bases}):")
+    change(
+        common / "layers.py",
+        "class Relu",
+        "import abc\n\n\nclass Layer:\n    def info(self):\n        return 'me'\n\n\nclass Relu",
+    )
+    layers, report = load("layers")
+    assert isinstance(layers.Relu(), getattr(layers, "Layer" if "Layer" in bases else "Relu"))
+    assert report.left == {"Relu": why, "Layer": ""}
+
+
+@pytest.mark.parametrize(
+    "body", ["'Explained.'", "mask: object", "def __mask(self, x):\n        return x <= 0"]
+)
+def test_what_nobody_else_sees_does_not_matter(common, body):
+    """Explanations, annotations, and names that are the class's own: an edition has those."""
+    change(common / "layers.py", "class Relu:", f"class Relu:\n    {body}\n")
+    change(common / "layers.py", "self.mask = None", "self.mask = self.__own = None")
+    assert not load("layers")[1].left
+
+
+def test_a_function_with_attributes_stays(common):
+    with open(common / "functions.py", "a") as file:
+        file.write("relu.derivative = relu_grad\n")
+    functions, report = load("functions")
+    assert functions.relu.derivative.__module__ == "common.functions"
+    assert report.left == {"relu": "it has attributes that ours has not: derivative"}
+
+
+SOFT = "return -np.sum(t * np.log(y + 1e-7)) / len(y)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("if t.size == y.size:\n", f"if t.ndim == 2:\n        {SOFT}\n    if False:\n"),
+        ("y = y[np.newaxis]", "return 0.0"),
+    ],
+    ids=["soft targets", "one sample"],
+)
+def test_another_cross_entropy_stays(common, old, new):
+    """Where labels are smoothed or mixed all classes count; the book takes the likeliest."""
+    change(common / "functions.py", old, new)
+    functions, report = load("functions")
+    assert functions.cross_entropy_error.__module__ == "common.functions"
+    assert list(report.left) == ["cross_entropy_error", "softmax_loss"]
+
+
+def test_a_loss_of_soft_targets_stays(common):
+    """The layer uses the user's function, so it stays too."""
+    old = "if t.size == y.size:\n"
+    change(common / "functions.py", old, f"if t.ndim == 2:\n        {SOFT}\n    if False:\n")
+    layers, report = load("layers")
+    assert report.left == {"SoftmaxWithLoss": "it gives other numbers on a small example"}
+    y, t = layers.softmax(np.array([[1.0, 2.0]])), np.array([[0.4, 0.6]])
+    assert layers.SoftmaxWithLoss().forward(np.array([[1.0, 2.0]]), t) == pytest.approx(
+        -np.sum(t * np.log(y)), rel=1e-5
+    )
+
+
 @pytest.mark.parametrize(("module", "old", "new", "name", "why"), CHANGED)
 def test_what_the_user_changed_stays(common, module, old, new, name, why):
     change(common / f"{module}.py", old, new)
@@ -148,6 +243,20 @@ def test_another_default_is_taken_over(common):
     assert (pool.stride, pool.pad, layers.Pooling.__name__) == (1, 0, "Pooling")
     assert pool.forward(np.ones((1, 1, 4, 4))).shape == (1, 1, 3, 3)
     assert layers.Pooling(2, 2, stride=3).stride == 3
+    assert not report.left
+
+
+def test_objects_with_another_default_can_be_copied_and_pickled(common):
+    """By the name that the class has in the user's module."""
+    change(common / "layers.py", "pool_w, stride=2", "pool_w, stride=1")
+    with Swap(PROFILE):
+        Pooling = importlib.import_module("common.layers").Pooling
+        pool, x = Pooling(2, 2), np.arange(16.0).reshape(1, 1, 4, 4)
+        y = pool.forward(x)
+        for twin in (copy.copy(pool), copy.deepcopy(pool), pickle.loads(pickle.dumps(pool))):
+            assert type(twin) is Pooling and twin.stride == 1
+            np.testing.assert_array_equal(twin.backward(y), pool.backward(y))
+        assert pickle.loads(pickle.dumps(Pooling)) is Pooling
 
 
 def test_the_other_nesterov_is_recognised(common):

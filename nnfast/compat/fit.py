@@ -1,8 +1,9 @@
 """Decides whether one of our classes or functions may stand in for one of the user's.
 
-Three questions, the cheap ones first: can every call that the user's accepts be made to ours and
-mean the same; do both give the same numbers on a small example; does ours have the attributes that
-the user's objects have. Somebody who turned the book's ReLU into a leaky one keeps it.
+Three questions, the cheap ones first: does ours have the bases and methods that the user's has, and
+take every call that the user's takes; do both give the same numbers on a small example; does ours
+have the attributes that the user's objects have. Somebody who turned the book's ReLU into a leaky
+one keeps it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ import numpy as np
 from .profile import Probe
 
 _RTOL, _ATOL = 1e-9, 1e-12
+
+
+class _Plain:
+    """A class that says nothing."""
+
+
+# What Python puts into every class or into one with annotations.
+_BY_PYTHON = {*vars(_Plain), "__annotations__", "__annotate_func__", "__annotations_cache__"}
 
 
 class Misfit(Exception):
@@ -45,7 +54,7 @@ def fit(theirs: Any, ours: Any, probe: Probe) -> Any:
     missing = [
         name
         for name in getattr(their_object, "__dict__", {})
-        if not name.startswith("_") and not hasattr(our_object, name)
+        if not _is_private(name, type(their_object)) and not hasattr(our_object, name)
     ]
     if missing:
         raise Misfit(f"it has attributes that ours has not: {', '.join(missing)}")
@@ -55,11 +64,19 @@ def fit(theirs: Any, ours: Any, probe: Probe) -> Any:
 def _fit_class(theirs: type, ours: type) -> type:
     if theirs.__subclasses__():
         raise Misfit("a class of yours derives from it")
-    for name, method in vars(theirs).items():
-        if name.startswith("_") or not inspect.isfunction(method):
+    bases = [base.__name__ for base in theirs.__mro__[1:] if base not in ours.__mro__]
+    if bases:
+        raise Misfit(f"it derives from {', '.join(bases)}")
+    if type(theirs) is not type(ours):
+        raise Misfit(f"its metaclass is {type(theirs).__name__}")
+    for name, value in vars(theirs).items():  # that is all there is: its bases are ours too
+        if name in _BY_PYTHON or name == "__init__" or _is_private(name, theirs):
             continue
-        if not _same_calls(method, getattr(ours, name, None)):
-            raise Misfit(f"its method {name} is not like ours")
+        mine = getattr(ours, name, None)
+        methods = inspect.isfunction(value) and inspect.isfunction(mine)
+        if not (methods and _same_calls(value, mine)):
+            kind = "method" if inspect.isfunction(value) else "attribute"
+            raise Misfit(f"its {kind} {name} is not like ours")
     signature = inspect.signature(theirs.__init__)  # type: ignore[misc]
     if _same_calls(theirs.__init__, ours.__init__):  # type: ignore[misc]
         return ours
@@ -75,6 +92,11 @@ def _fit_class(theirs: type, ours: type) -> type:
     WithTheirDefaults.__name__ = WithTheirDefaults.__qualname__ = ours.__name__
     WithTheirDefaults.__doc__ = ours.__doc__
     return WithTheirDefaults
+
+
+def _is_private(name: str, cls: type) -> bool:
+    """Tell whether a name is one that the source of cls writes as __name: nobody else sees it."""
+    return name.startswith(f"_{cls.__name__.lstrip('_')}__")
 
 
 def _same_calls(theirs: Any, ours: Any, defaults: bool = True) -> bool:

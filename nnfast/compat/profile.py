@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 Probe = Callable[[Any], tuple[list[Any], Any]]
-"""Runs a class or function on a small example; gives its results and, for a class, the object."""
+"""Runs a class or function on a small example; gives its results, and the object or function."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 from .fit import Misfit, fit
 from .profile import Profile
@@ -135,16 +136,23 @@ class Swap(importlib.abc.MetaPathFinder):
                 report.left[key] = "you asked to keep it"
                 continue
             try:
-                setattr(module, key, self._stand_in(name, key, theirs))
-                report.replaced.append(key)
+                stand_in = self._stand_in(name, key, theirs)
             except Misfit as misfit:
                 report.left[key] = str(misfit)
+                continue
+            if stand_in not in self._profile.candidates(name, key):
+                # It was made for this module, and here pickle has to look for it.
+                stand_in.__module__, stand_in.__qualname__ = module.__name__, key
+            setattr(module, key, stand_in)
+            report.replaced.append(key)
         for key, value in vars(module).items():
-            own = getattr(value, "__module__", None) == module.__name__ and not key.startswith("_")
+            if key.startswith("_") or key in report.replaced:
+                continue
+            own = getattr(value, "__module__", None) == module.__name__
             if own and (inspect.isclass(value) or inspect.isfunction(value)):
                 report.left.setdefault(key, "")
 
-    def _stand_in(self, module: str, key: str, theirs: object) -> object:
+    def _stand_in(self, module: str, key: str, theirs: object) -> Any:
         probe = self._profile.probes[module][key]
         first, *others = self._profile.candidates(module, key)
         try:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ... import functional as F
 from ._promote import Array, as_dtype, as_row, float64, is_native
-from .util import im2col
+from .util import col2im, im2col
 
 
 class Convolution:
@@ -31,7 +31,7 @@ class Convolution:
         self._W: Any = None  # the weights that the last forward used
 
     @cached_property
-    def col(self) -> Array | None:
+    def col(self) -> Any:
         """The last input, unfolded: (N*out_h*out_w, C*FH*FW)."""
         if self._x is None:
             return None
@@ -39,7 +39,7 @@ class Convolution:
         return im2col(self._x, filter_h, filter_w, self.stride, self.pad)
 
     @cached_property
-    def col_W(self) -> Array | None:
+    def col_W(self) -> Any:
         """The filters as columns: (C*FH*FW, FN)."""
         return None if self._W is None else self._W.reshape(self._W.shape[0], -1).T
 
@@ -53,11 +53,25 @@ class Convolution:
 
     def backward(self, dout: Array) -> Array:
         """Fill dW and db, give the gradient of the images."""
+        get = vars(self).get
+        if not (get("col") is get("col_W") is None):
+            return self._backward_unfolded(dout)
+        if self._x is None:
+            raise RuntimeError("Convolution.backward was called before forward")
         dx, dW, db = F.conv2d_backward(
             float64(dout), self._x, float64(self._W), self.stride, self.pad
         )
         self.dW, self.db = dW, as_dtype(np.asarray(db), dout.dtype)
         return np.asarray(dx)
+
+    def _backward_unfolded(self, dout: Array) -> Array:
+        """Do the same as the book, with x, col and col_W, which were read or set by hand."""
+        filters, _, filter_h, filter_w = self.W.shape
+        rows = dout.transpose(0, 2, 3, 1).reshape(-1, filters)
+        self.db = np.sum(rows, axis=0)
+        self.dW = np.dot(rows.T, self.col).reshape(self.W.shape)
+        dcol = np.dot(rows, self.col_W.T)
+        return col2im(dcol, self.x.shape, filter_h, filter_w, self.stride, self.pad)
 
 
 class Pooling:
@@ -73,7 +87,7 @@ class Pooling:
         self._shape: tuple[int, ...] = ()  # of the images with the border that pad adds
 
     @cached_property
-    def arg_max(self) -> Array | None:
+    def arg_max(self) -> Any:
         """Position in its window of each maximum, for the outputs in the order (N, h, w, C)."""
         if self._indices is None:
             return None
@@ -108,7 +122,17 @@ class Pooling:
 
     def backward(self, dout: Array) -> Array:
         """Give float64 gradients: each value of dout goes to the maximum of its window."""
+        if vars(self).get("arg_max") is not None:
+            return self._backward_unfolded(dout)
+        if self._indices is None:
+            raise RuntimeError("Pooling.backward was called before forward")
         dx = F.max_pool2d_backward(
             float64(dout), self._indices, self._shape, (self.pool_h, self.pool_w), self.stride
         )
         return dx[:, :, self.pad : -self.pad, self.pad : -self.pad] if self.pad else dx
+
+    def _backward_unfolded(self, dout: Array) -> Array:
+        """Do the same as the book, with x and arg_max, which was read or set by hand."""
+        dmax = np.zeros((dout.size, self.pool_h * self.pool_w))
+        dmax[np.arange(dout.size), self.arg_max.ravel()] = dout.transpose(0, 2, 3, 1).ravel()
+        return col2im(dmax, self.x.shape, self.pool_h, self.pool_w, self.stride, self.pad)

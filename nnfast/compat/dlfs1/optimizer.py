@@ -2,7 +2,8 @@
 
 ``update(params, grads)`` changes the arrays of params in place. Where a parameter is something else
 than a float32 or float64 array with a gradient of the same kind (a plain number, say: the book's
-first example of an optimizer has those) NumPy does the arithmetic, with its own promotion.
+first example of an optimizer has those), or a setting is none that a kernel takes (a negative rate,
+which climbs), NumPy does the arithmetic, with its own promotion.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ def _in_one_call(
     if ours:
         try:
             function(*zip(*ours, strict=True), *settings)
-        except ValueError:  # one array under two keys is updated twice
-            for arrays in ours:
-                function(*arrays, *settings)
+        except ValueError:  # nothing is updated yet
+            # One array under two keys, which is updated twice, or a setting that NumPy takes alone.
+            return list(params)
     return rest
 
 

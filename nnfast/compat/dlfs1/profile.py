@@ -29,10 +29,18 @@ def _grid(*shape: int, dtype: Any = np.float64) -> Array:
 
 def _call(*args: Any) -> Probe:
     """Make the probe of a function: its results for copies of these arguments."""
+    return _calls(args)
+
+
+def _calls(*calls: tuple[Any, ...]) -> Probe:
+    """Make the probe of a function from several calls."""
 
     def probe(function: Callable[..., Any]) -> tuple[list[Any], Any]:
-        result = function(*(a.copy() if isinstance(a, np.ndarray) else a for a in args))
-        return (list(result) if isinstance(result, tuple) else [result]), None
+        results: list[Any] = []
+        for args in calls:
+            result = function(*(a.copy() if isinstance(a, np.ndarray) else a for a in args))
+            results += result if isinstance(result, tuple) else [result]
+        return results, function
 
     return probe
 
@@ -59,12 +67,28 @@ def _convolution_args() -> tuple[Any, ...]:
     return _grid(2, 2, 3, 3), _grid(2), 2, 1
 
 
+def _targets(samples: int, classes: int) -> tuple[Array, ...]:
+    """Give labels in three forms: integers, one-hot, and soft, of which the book takes the largest.
+
+    Somebody who smooths labels or mixes samples sums over all classes.
+    """
+    labels = np.arange(samples) * 2 % classes
+    one_hot = np.eye(classes)[labels]
+    return labels, one_hot, 0.75 * one_hot + 0.25 / classes
+
+
 def _loss(loss_class: Callable[..., Any]) -> tuple[list[Any], Any]:
     results = []
-    for t in (np.array([2, 0, 1, 1]), np.eye(3)[[2, 0, 1, 1]]):
+    for t in _targets(4, 3):
         layer = loss_class()
         results += [layer.forward(_grid(4, 3), t), layer.backward(), layer.y]
     return results, layer
+
+
+def _cross_entropy(y: Array) -> Probe:
+    """Make the probe of a loss that is a function, of a batch and of one sample."""
+    targets = _targets(*y.shape)
+    return _calls(*((y, t) for t in targets), *((y[0], t[:1].reshape(-1)) for t in targets))
 
 
 def _dropout(dropout_class: Callable[..., Any]) -> tuple[list[Any], Any]:
@@ -95,7 +119,6 @@ def _square_sum(x: Array) -> Any:
     return np.sum(x**2)
 
 
-_LABELS = np.array([1, 3, 0])
 _ELEMENTWISE = (
     "identity_function",
     "step_function",
@@ -122,8 +145,8 @@ _PROBES: dict[str, dict[str, Probe]] = {
         **dict.fromkeys(_ELEMENTWISE, _call(_grid(3, 5))),
         "sum_squared_error": _call(_grid(3, 5), _grid(3, 5)[::-1]),
         "mean_squared_error": _call(_grid(3, 5), _grid(3, 5)[::-1]),
-        "cross_entropy_error": _call(_grid(3, 5) ** 2, _LABELS),
-        "softmax_loss": _call(_grid(3, 5), _LABELS),
+        "cross_entropy_error": _cross_entropy(_grid(3, 5) ** 2),
+        "softmax_loss": _cross_entropy(_grid(3, 5)),
     },
     "util": {
         "smooth_curve": _call(_grid(30)),
