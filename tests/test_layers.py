@@ -318,5 +318,5 @@ def test_an_input_of_another_shape_is_named(call, message, backend):
 def test_what_is_no_array_is_named(layer, backend):
     with pytest.raises(ValueError, match="x cannot be made an array"):
         layer()([[1.0, 2.0], [1.0]])
-    with pytest.raises(TypeError, match="x must be an? (NumPy )?array.*, got None"):
+    with pytest.raises(TypeError, match=r"x must be an? (NumPy )?array.*, got None"):
         layer()(None)
