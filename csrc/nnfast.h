@@ -31,7 +31,7 @@ typedef enum { NNF_NONE, NNF_SUM, NNF_MEAN } nnf_reduction;
 typedef enum {
     NNF_CONV_AUTO,
     NNF_CONV_DEPTHWISE, /* groups == c */
-    NNF_CONV_WINOGRAD,  /* 3 x 3 or 5 x 5 kernels, stride and dilation 1 */
+    NNF_CONV_WINOGRAD,  /* 3 x 3 or 5 x 5, dilation 1, stride 1 or, of 3 x 3 at padding 1, 2 */
     NNF_CONV_FOLD,      /* groups == 1: as GEMM, but the input gradient */
     NNF_CONV_GEMM,
 } nnf_conv_algo;
@@ -59,7 +59,7 @@ typedef struct {
     void *param;
     const void *grad;
     void *state[2];
-    int64_t begin; /* the kernel's own: elements of the tensors before this one */
+    int64_t begin; /* the kernel's own: elements of the tensors before this one, in whole lines */
 } nnf_tensor;
 
 /* A recurrent layer in one direction: x (steps, batch, inputs), y (steps, batch, hidden). */

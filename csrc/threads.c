@@ -35,6 +35,12 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void mark_forked(void) { atomic_store(&forked, true); }
 
+/* When loaded, not when first used: that may be in the child, after somebody else's parallel
+ * region. */
+__attribute__((constructor)) static void watch_forks(void) {
+    pthread_atfork(NULL, NULL, mark_forked);
+}
+
 static int positive_env(const char *name) {
     const char *text = getenv(name);
     if (!text || !isdigit((unsigned char)*text))
@@ -76,7 +82,6 @@ static int cgroup_cpus(void) {
 }
 
 static void initialise(void) {
-    pthread_atfork(NULL, NULL, mark_forked);
     int n = positive_env("NNFAST_NUM_THREADS");
     if (n == 0)
         n = positive_env("OMP_NUM_THREADS");

@@ -8,7 +8,7 @@ Arrays must be C-contiguous float32 or float64, all of one dtype; nnfast.functio
 cimport numpy as cnp
 from libc.float cimport DBL_MAX
 from libc.math cimport sqrt
-from libc.stdint cimport INT64_MAX, INT64_MIN
+from libc.stdint cimport INT32_MAX, INT64_MAX, INT64_MIN
 from csrc cimport *
 
 cnp.import_array()

@@ -53,6 +53,7 @@ cdef int set_window(nnf_conv *d, object stride, object padding, object dilation,
     if not (1 <= d.kh <= MAX_SIZE and 1 <= d.kw <= MAX_SIZE):
         raise ValueError(f"{kernel_name} must have a height and width of at least 1, "
                          f"got {(d.kh, d.kw)}")
+    check_size(<double>d.kh * d.kw, kernel_name)
     check_size(<double>d.n * d.c * (d.h + 2 * d.pad_h) * (d.w + 2 * d.pad_w), "padding")
     d.oh = outputs_along(d.h, d.kh, d.stride_h, d.pad_h, d.dilation_h)
     d.ow = outputs_along(d.w, d.kw, d.stride_w, d.pad_w, d.dilation_w)

@@ -13,6 +13,8 @@ cdef int set_pool(nnf_pool *p, nnf_conv *d, object kernel_size, object stride,
     """A pooling from the image in d and the window the user asks for."""
     check_pixels(d, "x")
     set_kernel(d, kernel_size, kernel_size if stride is None else stride, padding, 1)
+    if d.kh * d.kw > INT32_MAX:
+        raise ValueError(f"kernel_size must have positions that fit 32 bits, got {(d.kh, d.kw)}")
     if 2 * d.pad_h > d.kh or 2 * d.pad_w > d.kw:
         raise ValueError(
             f"padding must be at most half of kernel_size {(d.kh, d.kw)}, so that no window lies "

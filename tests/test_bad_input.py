@@ -35,6 +35,8 @@ SPECIAL: list[Row] = [
     ("col2im", "padding", LARGE, ValueError),
     ("col2im", "x_shape", (LARGE, LARGE, LARGE, LARGE), ValueError),
     ("max_pool2d", "kernel_size", HUGE, ValueError),
+    ("max_pool2d", "kernel_size", 2**16, ValueError),
+    ("avg_pool2d_backward", "kernel_size", 2**16, ValueError),
     ("global_avg_pool2d_backward", "x_shape", (2, 4, LARGE, LARGE), ValueError),
     # windows that do not fit
     ("conv2d", "weight", normal((6, 2, 9, 9)), ValueError),
@@ -247,3 +249,9 @@ def test_overlapping_arrays(function: str, backend: str) -> None:
         with pytest.raises(ValueError, match=rf"\b({first}|{name})\b.* memory"):
             getattr(F, function)(**{**good, **ends})
     assert (block == 1).all()
+
+
+def test_a_kernel_without_channels_has_a_size_all_the_same():
+    x, weight = np.zeros((1, 0, 1, 1), np.float32), np.zeros((1, 0, 2**30, 2**30), np.float32)
+    with pytest.raises(ValueError, match="weight is too large"):
+        F.conv2d(x, weight, stride=2**30, padding=2**30)

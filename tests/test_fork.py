@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,30 @@ with multiprocessing.get_context("fork").Pool(3) as pool:
 """
 
 
+# Here somebody else has used the same OpenMP library before nnfast is first used, in the child.
+OTHERS = """
+import ctypes, os, signal, time
+import numpy as np
+from nnfast import _core
+libgomp = ctypes.CDLL("libgomp.so.1")
+nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+libgomp.GOMP_parallel(nothing, None, 2, 0)
+x = np.ones((400, 1000))
+child = os.fork()
+if child == 0:
+    os.environ["NNFAST_NUM_THREADS"] = "4"
+    os._exit(0 if np.array_equal(_core.relu(x), x) and np.all(_core.softmax(x) > 0) else 3)
+status = os.waitpid(child, 0)[1]
+assert os.waitstatus_to_exitcode(status) == 0, status
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-@pytest.mark.parametrize("script", [FORK, POOL], ids=["fork", "pool"])
+@pytest.mark.parametrize("script", [FORK, POOL, OTHERS], ids=["fork", "pool", "others"])
 def test_kernels_after_fork(script: str) -> None:
     """In a subprocess: a hang must not hang the tests."""
+    if script is OTHERS and not find_library("gomp"):
+        pytest.skip("no libgomp to be found")
     result = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
         cwd=Path(__file__).parent,  # where no source folder hides the package

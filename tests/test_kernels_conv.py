@@ -45,6 +45,10 @@ BLOCKS = [
     cases.Conv((11, 12, 14, 14), (32, 12, 4, 4), stride=2, padding=1),  # rows of results as lanes,
     cases.Conv((5, 66, 11, 27), (62, 33, 3, 4), stride=(1, 2), groups=2),  # incomplete ones,
     cases.Conv((3, 90, 20, 18), (29, 90, 5, 5), padding=2, dilation=2),  # in chunks of channels
+    cases.Conv((2, 9, 1, 1900), (11, 9, 1, 9), padding=(0, 40)),  # parts of a single row of pixels,
+    cases.Conv((1, 9, 3, 1500), (10, 9, 2, 7), stride=(1, 2), padding=(1, 3)),  # of some rows,
+    cases.Conv((1, 5, 2, 2500), (6, 5, 2, 4), stride=3, padding=(0, 2), dilation=(1, 4)),
+    cases.Conv((2, 9, 5, 6), (8, 9, 3, 3), stride=2**26, padding=1),  # strides to nowhere
 ]
 CASES = cases.CONV + BLOCKS
 
@@ -186,6 +190,15 @@ def test_an_algorithm_that_cannot_is_refused(algo, case):
             module.conv2d(x, weight, None, **case.options, algo=algo)
         with pytest.raises(ValueError, match=f"algo '{algo}' needs"):
             module.conv2d_backward(dy, x, weight, **case.options, algo=algo)
+
+
+def test_a_signal_of_millions_of_samples():
+    x, weight = np.ones((1, 1, 1, 2**24 + 64), np.float32), np.arange(5, dtype=np.float32)
+    y = native.conv2d(x, weight.reshape(1, 1, 1, 5))
+    assert y.shape[3] == 2**24 + 60 and y.min() == y.max() == weight.sum()
+    wide = x[..., : 2**22]
+    y = native.conv2d(wide, weight.reshape(1, 1, 1, 5), algo="gemm")  # linear in its width
+    assert y.min() == y.max() == weight.sum()
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)

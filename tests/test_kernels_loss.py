@@ -100,6 +100,20 @@ def test_not_finite_as_in_twin(cols: int, dtype: type) -> None:
     assert not our_dx[4].any()
 
 
+@pytest.mark.parametrize("cols", [3, 300])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+def test_infinite_weights_as_in_twin(cols: int, smoothing: float) -> None:
+    x, labels = normal((3, cols)), np.array([0, 1, 2])
+    weight = np.array([np.inf, -np.inf, np.nan])
+    lse = ref.cross_entropy(x, labels)[1]
+    with np.errstate(all="ignore"):
+        dx, expected = (
+            module.cross_entropy_backward(x, labels, lse, weight, -100, smoothing, "sum")
+            for module in (core, ref)
+        )
+    np.testing.assert_array_equal(dx, expected)
+
+
 @pytest.mark.parametrize("bad", [-1, 3, 2**40, -(2**63)])
 def test_label_out_of_range_is_named(bad: int) -> None:
     labels = np.array([0, 1, bad, 2])

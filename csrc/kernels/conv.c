@@ -6,12 +6,14 @@
 #include "activate.h"
 #include "conv.h"
 
-/* Each channel by itself, where the kernels that GEMM could put side by side are few and the frame
- * is not mostly margin. */
+/* Each channel by itself, where the kernels that GEMM could put side by side are few and the frame,
+ * whose rows are some vectors longer than the image's, is neither mostly margin nor too large. */
 static bool depthwise_pays(const nnf_conv *d, bool forward) {
     (void)forward;
-    return d->groups == d->c && d->k <= 4 * d->c && d->stride_h <= 4 && d->stride_w <= 4 &&
-           d->pad_h <= d->kh * d->dilation_h && d->pad_w <= d->kw * d->dilation_w;
+    const double height = (double)(d->h + 2 * d->pad_h), width = (double)(d->w + 2 * d->pad_w);
+    return height * (width + 8 * VL) <= LARGEST_FRAME && d->groups == d->c && d->k <= 4 * d->c &&
+           d->stride_h <= 4 && d->stride_w <= 4 && d->pad_h <= d->kh * d->dilation_h &&
+           d->pad_w <= d->kw * d->dilation_w;
 }
 
 static bool winograd_can(const nnf_conv *d) {

@@ -24,6 +24,8 @@ int FN(conv_dots_backward_weight)(const nnf_conv *d, const real *dy, const real 
 int FN(conv_gemm_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
                                   real *dbias);
 
+enum { LARGEST_FRAME = 1 << 28 }; /* reals of a padded plane, of which depthwise makes copies */
+
 /* groups == c: each channel is convolved with its own k / c kernels. */
 int FN_OTHER(depthwise_forward)(const nnf_conv *d, const real *x, const real *weight,
                                 const conv_finish *f, real *y);
@@ -32,7 +34,8 @@ int FN_OTHER(depthwise_backward_input)(const nnf_conv *d, const real *dy, const 
 int FN_OTHER(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const real *x,
                                         real *dweight, real *dbias);
 
-/* Winograd's F(4x4, 3x3) and F(2x2, 5x5): 3 x 3 or 5 x 5 kernels, stride and dilation 1. */
+/* Winograd's F(4x4, 3x3) and F(2x2, 5x5): 3 x 3 or 5 x 5 kernels, dilation 1, stride 1; and 3 x 3
+ * at stride 2 and padding 1. */
 int FN_OTHER(winograd_forward)(const nnf_conv *d, const real *x, const real *weight,
                                const conv_finish *f, real *y);
 int FN_OTHER(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight,

@@ -14,6 +14,9 @@ void FN(conv_gather_bounds)(conv_gather *g) {
         g->min_w = MIN(g->min_w, g->tap_w[t]);
         g->max_w = MAX(g->max_w, g->tap_w[t]);
     }
+    /* Where there is but one, a stride is as good as none. */
+    g->stride_h = g->grid_h == 1 ? 1 : g->stride_h;
+    g->stride_w = g->grid_w == 1 ? 1 : g->stride_w;
     g->direct = g->taps == 1 && g->min_h >= 0 && g->min_w >= 0 &&
                 (g->grid_h - 1) * g->stride_h + g->max_h < g->height &&
                 (g->grid_w - 1) * g->stride_w + g->max_w < g->width;
@@ -55,13 +58,15 @@ static int64_t band_rows(const conv_gather *g, int64_t grid_rows) {
 }
 
 /* Columns of a phase: those of the first and as many as the last tap is further right. */
-static int64_t band_segment(const conv_gather *g) {
-    return g->grid_w + (g->max_w - g->min_w) / g->stride_w;
+static int64_t band_segment(const conv_gather *g, int64_t columns) {
+    return columns + (g->max_w - g->min_w) / g->stride_w;
 }
 
 bool FN(conv_band_alloc)(const conv_gather *g, int64_t channels, int64_t pixels, conv_band *band) {
     const int64_t grid_rows = MIN(g->grid_h, (pixels - 1) / g->grid_w + 2);
-    const int64_t size = channels * band_rows(g, grid_rows) * g->stride_w * band_segment(g);
+    const int64_t columns = grid_rows == 1 ? MIN(g->grid_w, pixels) : g->grid_w;
+    const int64_t size =
+        channels * band_rows(g, grid_rows) * g->stride_w * band_segment(g, columns);
     band->tap = nnf_alloc((size_t)g->taps * sizeof *band->tap);
     /* Filling writes less than VL too much, packing reads up to VL blocks of VL. */
     band->data = g->in_place ? NULL : alloc_reals(size + VL * VL);
@@ -120,8 +125,9 @@ typedef struct {
     bool seen;
 } phase_start;
 
-static phase_start find_phase(const conv_gather *g, int64_t stride, int64_t phase) {
-    const int64_t left = g->min_w + phase, zeros = left < 0 ? ceil_div(-left, stride) : 0;
+static phase_start find_phase(const conv_gather *g, int64_t stride, int64_t column, int64_t phase) {
+    const int64_t left = column * stride + g->min_w + phase;
+    const int64_t zeros = left < 0 ? ceil_div(-left, stride) : 0;
     return (phase_start){zeros, left + zeros * stride,
                          stride != 2 || is_seen(g->taps, g->tap_w, g->min_w, phase)};
 }
@@ -133,7 +139,8 @@ VINLINE void fill_rows(const conv_gather *g, int64_t stride, const real *source,
     bool row_seen[2]; /* some are not at stride 2 */
     for (int64_t i = 0; i < 2; i++)
         row_seen[i] = g->stride_h != 2 || is_seen(g->taps, g->tap_h, g->min_h, i);
-    const phase_start few[2] = {find_phase(g, stride, 0), find_phase(g, stride, 1)};
+    const int64_t column = band->first_column;
+    const phase_start few[2] = {find_phase(g, stride, column, 0), find_phase(g, stride, column, 1)};
     real *to = band->data;
     for (int64_t c = 0; c < channels; c++, source += height * width)
         for (int64_t r = 0; r < rows; r++, to += stride * segment) {
@@ -141,7 +148,8 @@ VINLINE void fill_rows(const conv_gather *g, int64_t stride, const real *source,
             if (!row_seen[r & 1])
                 continue;
             for (int64_t phase = 0; phase < stride; phase++) {
-                const phase_start p = stride <= 2 ? few[phase] : find_phase(g, stride, phase);
+                const phase_start p =
+                    stride <= 2 ? few[phase] : find_phase(g, stride, column, phase);
                 if (p.seen)
                     fill_segment(stride, row >= 0 && row < height ? p.zeros : segment, segment,
                                  source + row * width + p.first, width - p.first,
@@ -153,8 +161,10 @@ VINLINE void fill_rows(const conv_gather *g, int64_t stride, const real *source,
 void FN(conv_band_fill)(const conv_gather *g, const real *source, int64_t channels, int64_t pixel,
                         int64_t pixels, conv_band *band) {
     band->first_row = pixel / g->grid_w;
-    band->rows = band_rows(g, (pixel + pixels - 1) / g->grid_w - band->first_row + 1);
-    band->segment = band_segment(g);
+    const int64_t grid_rows = (pixel + pixels - 1) / g->grid_w - band->first_row + 1;
+    band->first_column = grid_rows == 1 ? pixel % g->grid_w : 0;
+    band->rows = band_rows(g, grid_rows);
+    band->segment = band_segment(g, grid_rows == 1 ? pixels : g->grid_w);
     band->plane = band->rows * g->stride_w * band->segment;
     for (int64_t t = 0; t < g->taps; t++) {
         const int64_t down = g->tap_h[t] - g->min_h, right = g->tap_w[t] - g->min_w;
@@ -171,7 +181,8 @@ void FN(conv_band_fill)(const conv_gather *g, const real *source, int64_t channe
 
 /* Where pixel `pixel` of the grid lies in a band's plane, for the tap (min_h, min_w). */
 static int64_t band_offset(const conv_gather *g, const conv_band *band, int64_t pixel) {
-    const int64_t i = pixel / g->grid_w - band->first_row, j = pixel % g->grid_w;
+    const int64_t i = pixel / g->grid_w - band->first_row;
+    const int64_t j = pixel % g->grid_w - band->first_column;
     return i * g->stride_h * g->stride_w * band->segment + j;
 }
 

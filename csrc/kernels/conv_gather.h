@@ -26,7 +26,8 @@ typedef struct {
 
 /* The rows of the source that some pixels see: data (channels, rows, stride_w, segment). */
 typedef struct {
-    int64_t first_row; /* grid row of its first pixel */
+    int64_t first_row;    /* grid row of its first pixel */
+    int64_t first_column; /* its column if the band is of one row of the grid, else 0 */
     int64_t rows, segment, plane;
     real *data;
     int64_t *tap; /* (taps): where in a plane each tap finds the first pixel */

@@ -45,7 +45,7 @@ static inline int64_t pitch_of(const depthwise_frame *f) { return f->segment * f
 static inline int64_t size_of(const depthwise_frame *f) { return f->rows * pitch_of(f); }
 
 static inline bool is_too_large(const depthwise_frame *f) {
-    return f->rows > 1 << 24 || pitch_of(f) > 1 << 24;
+    return (double)f->rows * (double)pitch_of(f) > LARGEST_FRAME;
 }
 
 /* What a phase needs so that whole vectors can be copied: all of a row, rounded up. */

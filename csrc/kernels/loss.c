@@ -165,11 +165,16 @@ VINLINE void gradient(const problem *p, int64_t n, const real *x, const real *q,
 }
 
 /* A row's label, or that it is ignored. */
-static void gradient_of_label(const problem *p, int64_t row, real scale, real *dx) {
+static void gradient_of_label(const problem *p, int64_t row, real lse, real scale, real *dx) {
     if (ignored(p, row))
         memset(dx, 0, (size_t)p->cols * sizeof *dx);
-    else if (p->labels)
+    else if (p->labels && isfinite(scale))
         dx[p->labels[row]] -= (1 - p->smoothing) * scale;
+    else if (p->labels) { /* once more: the difference of infinities would be NaN */
+        const int64_t label = p->labels[row];
+        const real d = vexp_negative(vset1(p->x[row * p->cols + label] - lse))[0];
+        dx[label] = (d - p->smoothing / (real)p->cols - (1 - p->smoothing)) * scale;
+    }
 }
 
 static real mass_of_row(const problem *p, int64_t row) {
@@ -186,7 +191,7 @@ static void gradient_of_rows(const problem *p, int64_t begin, int64_t end, const
         const real *q = p->target ? p->target + row * cols : NULL;
         gradient(p, cols, p->x + row * cols, q, vset1(lse[row]), vset1(mass_of_row(p, row)),
                  vset1(scale[row]), dx + row * cols);
-        gradient_of_label(p, row, scale[row], dx + row * cols);
+        gradient_of_label(p, row, lse[row], scale[row], dx + row * cols);
     }
 }
 
@@ -206,7 +211,7 @@ static void gradient_of_lanes(const problem *p, int64_t begin, int64_t end, cons
                  vload_upto(scale + row, n), d);
         from_lanes(n, cols, d, dx + row * cols);
         for (int64_t i = 0; i < n; i++)
-            gradient_of_label(p, row + i, scale[row + i], dx + (row + i) * cols);
+            gradient_of_label(p, row + i, lse[row + i], scale[row + i], dx + (row + i) * cols);
     }
 }
 

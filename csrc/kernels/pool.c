@@ -30,10 +30,8 @@ static span find_span(const nnf_pool *p, int64_t oh) {
     const int64_t first_row = (ih + s.top) * p->w, last_row = (ih + s.bottom - 1) * p->w;
     if (first_row < p->pad_w) /* the plane's first row: no reading to the left of it */
         s.begin = MIN(p->ow, ceil_div(p->pad_w, p->stride_w));
-    /* the last load of a vector at ow begins at its last tap, for stride 2 at an even one, and ends
-     * VL * stride later */
-    const int64_t last_tap = p->stride_w == 2 ? (p->kw - 1) / 2 * 2 : p->kw - 1;
-    const int64_t readable = p->h * p->w - last_row + p->pad_w - last_tap;
+    /* the last load of a vector at ow begins at its last tap and ends VL * stride later */
+    const int64_t readable = p->h * p->w - last_row + p->pad_w - (p->kw - 1);
     const int64_t from_reads = readable < 0 ? -1 : readable / p->stride_w - VL;
     s.end = MIN(MIN(from_reads, (p->oh - oh) * p->ow - VL), p->ow - 1);
     return s;

@@ -139,6 +139,8 @@ def _geometry(
     _check_image(shape)
     stride = kernel_size if stride is None else stride
     kernel, steps, pads, _, out = geometry(shape, kernel_size, stride, padding)
+    if math.prod(kernel) > np.iinfo(np.int32).max:
+        raise ValueError(f"kernel_size must have positions that fit 32 bits, got {kernel}")
     if 2 * pads[0] > kernel[0] or 2 * pads[1] > kernel[1]:
         raise ValueError(
             f"padding must be at most half of kernel_size {kernel}, so that no window lies in "
