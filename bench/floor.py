@@ -55,8 +55,10 @@ def linear(x: Shape, weight: Shape, bias: Shape) -> Passes:
     return product(2 * rows * math.prod(weight), inputs, rows * weight[0])
 
 
-def conv2d(x: Shape, weight: Shape, bias: Shape, stride: int, padding: int) -> Passes:
-    outputs = x[0] * weight[0] * _windows(x, weight[2], stride, padding)
+def conv2d(
+    x: Shape, weight: Shape, bias: Shape, stride: int = 1, padding: int | Shape = 0
+) -> Passes:
+    outputs = x[0] * weight[0] * _windows(x, weight[2:], stride, padding)
     inputs = sum(map(math.prod, (x, weight, bias)))
     return product(2 * outputs * math.prod(weight[1:]), inputs, outputs)
 
@@ -200,6 +202,10 @@ def _update(size: int, states: int) -> Passes:
     return Work(numbers=(3 + 2 * states) * size), Work()
 
 
-def _windows(x: Shape, kernel: int, stride: int, padding: int) -> int:
+def _windows(x: Shape, kernel: int | Shape, stride: int, padding: int | Shape) -> int:
     """Return how many windows lie on an image."""
-    return math.prod((size + 2 * padding - kernel) // stride + 1 for size in x[2:])
+    kernels, paddings = ((n, n) if isinstance(n, int) else n for n in (kernel, padding))
+    return math.prod(
+        (size + 2 * pad - side) // stride + 1
+        for size, side, pad in zip(x[2:], kernels, paddings, strict=True)
+    )
