@@ -98,7 +98,7 @@ static void add_rows(const weight_gradient *g, int64_t image, int64_t row, int64
     FN(conv_band_fill)(&g->from, g->x + image * d->c * d->h * d->w, d->c, row * d->ow, rows * d->ow,
                        band);
     places p;
-    find_places(rows, d->ow, d->stride_h * d->stride_w * band->segment, &p);
+    find_places(rows, d->ow, g->from.stride_h * g->from.stride_w * band->segment, &p);
     for (int64_t i = first; i < end; i++) {
         const real *gradient[ROWS], *entry[ENTRIES]; /* of the last tiles the last one repeated */
         for (int64_t r = 0; r < ROWS; r++)
