@@ -269,6 +269,7 @@ def test_a_float64_input_does_not_turn_a_float32_layer_into_float64(name, backen
         (lambda: nn.LayerNorm(4), (5, 4), (4, 5)),
         (lambda: nn.LayerNorm((2, 2)), (3, 2, 2), (3, 4)),
         (lambda: nn.Flatten(), (6, 2, 3), (4, 9)),
+        (lambda: nn.BatchNorm1d(2), (6, 2, 3), (6, 2, 2)),
         (lambda: nn.Dropout(rng=0), (2, 3), (3, 2)),
         (lambda: nn.Dropout().eval(), (2, 3), ()),
         (lambda: nn.MultiheadAttention(4, 2, rng=0), (3, 2, 4), (2, 3, 4)),

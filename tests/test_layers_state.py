@@ -27,20 +27,22 @@ def test_batch_norm_running_statistics(backend):
     assert norm.num_batches_tracked == 3  # inference moves nothing
 
 
+@pytest.mark.parametrize("shape", [(8, 5), (8, 5, 3)])
 @pytest.mark.parametrize("training", [True, False])
-def test_batch_norm_is_that_of_torch(training, backend):
+def test_batch_norm_is_that_of_torch(training, shape, backend):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     theirs, ours = torch.nn.BatchNorm1d(5), nn.BatchNorm1d(5)
     ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
     for _ in range(2):
-        x = RNG.normal(1.0, 2.0, (8, 5)).astype(np.float32)
+        x = RNG.normal(1.0, 2.0, shape).astype(np.float32)
+        dy = np.arange(shape[-1], dtype=np.float32) * np.ones_like(x)
         theirs.train(training)
         ours.train(training)
         tx = torch.tensor(x, requires_grad=True)
         ty = theirs(tx)
-        ty.backward(torch.ones_like(ty) * torch.arange(5))
+        ty.backward(torch.tensor(dy))
         y = ours(x)
-        dx = ours.backward(np.ones_like(y) * np.arange(5, dtype=np.float32))
+        dx = ours.backward(dy)
         np.testing.assert_allclose(y, ty.detach().numpy(), rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(dx, tx.grad.numpy(), rtol=1e-4, atol=1e-5)
     for name, value in theirs.state_dict().items():

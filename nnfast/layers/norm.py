@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,14 @@ from nnfast import init as _init
 from nnfast.functional._cast import as_array
 from nnfast.layers.activation import activation_backward
 from nnfast.layers.base import Layer
-from nnfast.layers.checks import integer, number, one_of, same_dtype
+from nnfast.layers.checks import dout_like, integer, number, one_of, same_dtype
 from nnfast.layers.parameter import Array, Parameter
 
 
 class _BatchNorm(Layer):
-    """What both forms share; `_ndim` is the number of dimensions of the input."""
+    """What both forms share; `_shapes` are those of the input by number of dimensions."""
 
-    _ndim: int
+    _shapes: ClassVar[dict[int, str]]
     buffers = ("running_mean", "running_var", "num_batches_tracked")
 
     def __init__(
@@ -49,12 +49,15 @@ class _BatchNorm(Layer):
     def forward_fused(self, x: Array, activation: str | None) -> Array:
         """Do `forward` with this activation, through which `backward` goes too."""
         x = as_array("x", x)
-        if x.ndim != self._ndim or x.shape[1] != self.num_features:
-            tail = ", H, W" if self._ndim == 4 else ""
-            raise ValueError(
-                f"x must have shape (N, {self.num_features}{tail}) for {type(self).__name__}, "
-                f"got {x.shape}"
-            )
+        if x.ndim not in self._shapes or x.shape[1] != self.num_features:
+            known = " or ".join(f"(N, {self.num_features}{s})" for s in self._shapes.values())
+            raise ValueError(f"x must have shape {known} for {type(self).__name__}, got {x.shape}")
+        if x.ndim == 3:
+            return self._of_images(x[:, :, np.newaxis], activation)[:, :, 0]
+        return self._of_images(x, activation)
+
+    def _of_images(self, x: Array, activation: str | None) -> Array:
+        """Do the same for x (N, C, H, W) or (N, C)."""
         weight = None if self.weight is None else self.weight.expect()
         bias = None if self.bias is None else self.bias.expect()
         mean, var = self.running_mean, self.running_var
@@ -74,6 +77,9 @@ class _BatchNorm(Layer):
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
         """Take dout of the shape of y, return dx of the shape of x."""
         x, mean, var, y, activation = self._take()
+        signals = x.ndim == 4 and 3 in self._shapes
+        if signals:
+            dout = dout_like(dout, (*x.shape[:2], x.shape[3]))[:, :, np.newaxis]
         weight = None if self.weight is None else self.weight.data
         bias = None if self.bias is None else self.bias.data
         if y is None:
@@ -90,7 +96,7 @@ class _BatchNorm(Layer):
         if self.weight is not None and self.bias is not None:
             self.weight.collect(dw)
             self.bias.collect(db)
-        return dx
+        return dx[:, :, 0] if signals and dx is not None else dx
 
     def _describe(self) -> str:
         defaults: dict[str, Any] = {"eps": 1e-5, "momentum": 0.1}
@@ -103,7 +109,7 @@ class _BatchNorm(Layer):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Normalises each feature of x (N, num_features) over the batch.
+    """Normalises each feature of x (N, num_features), or (N, num_features, L), over all else.
 
     Parameters
     ----------
@@ -132,7 +138,7 @@ class BatchNorm1d(_BatchNorm):
         single row, or of a higher precision than the layer.
     """
 
-    _ndim = 2
+    _shapes: ClassVar = {2: "", 3: ", L"}
 
 
 class BatchNorm2d(_BatchNorm):
@@ -141,4 +147,4 @@ class BatchNorm2d(_BatchNorm):
     Parameters and attributes are those of `BatchNorm1d`.
     """
 
-    _ndim = 4
+    _shapes: ClassVar = {4: ", H, W"}
