@@ -121,6 +121,7 @@ POOL = [
     Pool((1, 2, 6, 7), (3, 2), (2, 2), (1, 1)),
     Pool((2, 1, 5, 5), 5),
     Pool((1, 2, 10, 10), 2, 5),  # stride larger than the window
+    Pool((1, 1, 18, 18), (16, 16), 1),  # 256 positions and the one for none,
     Pool((1, 1, 18, 18), (17, 16), 1),  # 272 positions: indices no longer fit a byte
     Pool((1, 5, 33, 35), 2),
     Pool((0, 3, 8, 8), 2),

@@ -210,6 +210,17 @@ def test_infinity_is_the_mean_of_its_channel(shape: tuple, row: int) -> None:
     np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(5, 1), (40, 3), (1, 1, 1, 33), (2, 3, 20, 20)])
+def test_a_variance_that_overflows_is_infinite(shape: tuple) -> None:
+    x = normal(shape)
+    x.reshape(-1)[-2] = 1e160
+    with np.errstate(over="ignore"):
+        expected, got = ref.batch_norm(x), core.batch_norm(x)
+    assert np.isinf(expected[2]).sum() == 1
+    np.testing.assert_allclose(got[2], expected[2], rtol=1e-12)
+    np.testing.assert_array_equal(np.isfinite(got[0]), np.isfinite(expected[0]))
+
+
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 def test_empty_inference(dtype: type) -> None:
     one = np.ones(3, dtype)

@@ -192,6 +192,19 @@ def test_an_algorithm_that_cannot_is_refused(algo, case):
             module.conv2d_backward(dy, x, weight, **case.options, algo=algo)
 
 
+@pytest.mark.parametrize("algo", BOUND)
+def test_the_twin_takes_the_algorithms_that_can(algo):
+    able = [case for case in cases.CONV if supports(algo, case)]
+    assert able
+    for case in able:
+        x, weight, _, dy = operands(case, np.float32)
+        y = reference.conv2d(x, weight, None, **case.options)
+        np.testing.assert_array_equal(
+            reference.conv2d(x, weight, None, **case.options, algo=algo), y
+        )
+        reference.conv2d_backward(dy, x, weight, **case.options, algo=algo)
+
+
 def test_a_signal_of_millions_of_samples():
     x, weight = np.ones((1, 1, 1, 2**24 + 64), np.float32), np.arange(5, dtype=np.float32)
     y = native.conv2d(x, weight.reshape(1, 1, 1, 5))

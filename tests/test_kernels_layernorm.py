@@ -160,6 +160,15 @@ def test_not_finite_stays_in_its_row(cols: int, place: int, dtype: type) -> None
     assert_same_bits(y[[0, 5]], core.layer_norm(x[[0, 5]])[0])
 
 
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize(("cols", "place"), [(33, 32), (64, 63), (200, 150), (5000, 4500)])
+def test_a_variance_that_overflows_is_infinite(cols: int, place: int, dtype: type) -> None:
+    x = normal((2, cols), dtype)
+    x[0, place] = 1e25 if dtype == np.float32 else 1e160
+    y, _, rstd = core.layer_norm(x)
+    assert rstd[0] == 0 and not y[0].any() and rstd[1] > 0
+
+
 def test_leading_axes() -> None:
     x = normal((2, 3, 4, 5), np.float32)
     y, mean, rstd = core.layer_norm(x)

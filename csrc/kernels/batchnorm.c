@@ -24,7 +24,7 @@ static real near_mean(int64_t size, const real *x) {
 static void set_moments(double count, double shift, double sum, double squares, double *mean,
                         double *deviations) {
     *mean = shift + sum / count;
-    *deviations = squares - sum * sum / count;
+    *deviations = isinf(squares) ? squares : squares - sum * sum / count;
 }
 
 static void moments_of_planes(const grid *g, const piece *p, const real *x, double *mean,

@@ -53,9 +53,10 @@ VINLINE moments block_moments(int64_t n, const real *x, vec per) {
         sum[0] += d;
         squares[0] += d * d;
     }
-    const vec total = sum_of_four(sum), offset = -total * per;
+    const vec total = sum_of_four(sum), offset = -total * per, most = sum_of_four(squares);
+    const vec least = most + total * offset; /* NaN of infinite squares */
     return (moments){lane_counts(n) * base - total, base, offset,
-                     sum_of_four(squares) + total * offset};
+                     vselect(least == least, least, most)};
 }
 
 /* counts: how many values each lane has of the first block, per: their reciprocals. */

@@ -120,13 +120,13 @@ def _check(
             f"in groups={groups}, got {weight.shape}"
         )
     window = geometry(x.shape, weight.shape[2:], stride, padding, dilation, "weight")
-    kernel, *rest = window
-    every = kernel in ((3, 3), (5, 5)) and rest[0] == rest[2] == (1, 1)
-    second = kernel == (3, 3) and rest == [(2, 2), (1, 1), (1, 1)]
+    kernel, steps, pads, gaps, _ = window
+    every = kernel in ((3, 3), (5, 5)) and steps == gaps == (1, 1)
+    second = kernel == (3, 3) and (steps, pads, gaps) == ((2, 2), (1, 1), (1, 1))
     if algo == "winograd" and not (every or second):
         raise ValueError(
             f"algo 'winograd' needs a weight of 3 x 3 or 5 x 5 at stride 1, or of 3 x 3 at stride "
-            f"2 and padding 1, and dilation 1, got {kernel}, stride {rest[0]}, padding {rest[1]} "
-            f"and dilation {rest[2]}"
+            f"2 and padding 1, and dilation 1, got {kernel}, stride {steps}, padding {pads} "
+            f"and dilation {gaps}"
         )
     return groups, window

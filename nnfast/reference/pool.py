@@ -165,4 +165,4 @@ def _count(
 
 
 def _index_dtype(window: int) -> type[np.uint8] | type[np.int32]:
-    return np.uint8 if window <= 256 else np.int32
+    return np.uint8 if window < 256 else np.int32
