@@ -168,6 +168,26 @@ def test_mnist_refuses_other_contents(tmp_path, name, array, message):
         load_mnist(tmp_path)
 
 
+def test_mnist_without_a_single_test_image(tmp_path):
+    empty = {NAMES[2]: np.zeros((0, 28, 28), np.uint8), NAMES[3]: np.zeros(0, np.uint8)}
+    write_mnist(tmp_path, False, **empty)
+    (x, _), (x_test, t_test) = load_mnist(tmp_path)
+    assert len(x) == 30 and x_test.shape == (0, 1, 28, 28) and t_test.shape == (0,)
+
+
+@pytest.mark.parametrize("load", [load_digits_sample, load_mnist])
+def test_options_hold_for_both_parts(load, tmp_path):
+    write_mnist(tmp_path, False)
+    root = {"root": tmp_path} if load is load_mnist else {}
+    for x, t in load(**root):
+        assert (x.shape[1:], x.dtype, x.max() <= 1) == ((1, 28, 28), np.float32, True)
+        assert (t.shape, t.dtype) == ((len(x),), np.int64)
+    for x, t in load(**root, flatten=True, normalize=False):
+        assert (x.shape[1:], x.dtype, t.ndim) == ((784,), np.uint8, 1)
+    for x, t in load(**root, one_hot=True):
+        assert (x.shape[1:], t.shape, t.dtype) == ((1, 28, 28), (len(x), 10), np.float32)
+
+
 def test_mnist_absent_says_what_to_do(nowhere):
     with pytest.raises(FileNotFoundError) as caught:
         load_mnist(download=False)

@@ -60,9 +60,10 @@ def get(server, folder, *moods):
     return fetch("data.bin", [server.url(mood) for mood in moods], MD5, folder)
 
 
-def test_plain(server, tmp_path):
+def test_plain(server, tmp_path, capsys):
     path = get(server, tmp_path / "new" / "folder", "good")
     assert path.read_bytes() == PAYLOAD
+    assert capsys.readouterr() == ("", f"downloading {server.url('good')}data.bin\n")  # no bar
     assert [p.name for p in path.parent.iterdir()] == ["data.bin"]
 
 

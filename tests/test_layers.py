@@ -1,6 +1,7 @@
 """One table of all layers, held to what every layer promises, over both backends."""
 
 import copy
+import inspect
 import re
 
 import numpy as np
@@ -177,6 +178,11 @@ def test_reprs():
     assert repr(nn.RNN(3, 4, 1, "relu", stateful=True)) == (
         "RNN(3, 4, stateful=True, nonlinearity='relu')"
     )
+    assert repr(nn.Conv2d(2, 4, 3)) == "Conv2d(2, 4, 3)"
+    assert repr(nn.Softmax()) == "Softmax()" and repr(nn.Softmax(0)) == "Softmax(axis=0)"
+    assert (
+        repr(nn.LogSoftmax()) == "LogSoftmax()" and repr(nn.LogSoftmax(1)) == "LogSoftmax(axis=1)"
+    )
     assert repr(nn.MaxPool2d(3, 2)) == "MaxPool2d(3, stride=2)"
     assert repr(nn.GELU()) == "GELU()" and "tanh" in repr(nn.GELU("tanh"))
     assert repr(nn.BatchNorm1d(3, eps=0.1)) == "BatchNorm1d(3, eps=0.1)"
@@ -204,6 +210,7 @@ def test_reprs():
         (lambda: nn.Conv2d(3, 3, 3, stride="2"), TypeError, "stride must be an integer"),
         (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "groups must divide in_channels=3"),
         (lambda: nn.MaxPool2d(3, padding=2), ValueError, "padding must be at most half"),
+        (lambda: nn.MaxPool2d(3, padding=-1), ValueError, "padding must be at least 0"),
         (lambda: nn.AvgPool2d(2, stride=0), ValueError, "stride must be at least 1"),
         (lambda: nn.BatchNorm2d(-1), ValueError, "num_features must be at least 1"),
         (lambda: nn.BatchNorm1d(3, momentum=1.5), ValueError, "momentum must be finite"),
@@ -289,6 +296,8 @@ def test_a_gradient_of_another_shape_is_refused(layer, shape, wrong, backend):
     [
         (lambda: nn.Linear(10, 3)(np.ones((2, 11))), "x must have shape (..., 10) for Linear"),
         (lambda: nn.Conv2d(3, 4, 3)(np.ones((1, 8, 8, 3))), "x must have shape (N, 3, H, W) for C"),
+        (lambda: nn.Conv2d(3, 4, 5)(np.ones((1, 3, 4, 9))), "weight"),  # larger than the image
+        (lambda: nn.Conv2d(3, 4, 5)(np.ones(3)), "x must have"),
         (
             lambda: nn.TransformerEncoderLayer(8, 2)(np.ones((5, 3, 7))),
             "x must have shape (T, N, 8) for TransformerEncoderLayer, got (5, 3, 7)",
@@ -321,3 +330,35 @@ def test_what_is_no_array_is_named(layer, backend):
         layer()([[1.0, 2.0], [1.0]])
     with pytest.raises(TypeError, match=r"x must be an? (NumPy )?array.*, got None"):
         layer()(None)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 5), (0, 2, 3), (2, 0, 3)])
+def test_flatten_keeps_the_first_axis_whatever_follows(shape, backend):
+    layer, x = nn.Flatten(), np.ones(shape, np.float32)
+    y = layer(x)
+    assert y.shape == (shape[0], int(np.prod(shape[1:])))
+    assert layer.backward(y).shape == shape
+
+
+TORCH_DEFAULTS = ["Linear", "Conv2d", "MaxPool2d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d"]
+TORCH_DEFAULTS += ["LayerNorm", "LeakyReLU", "GELU", "Dropout", "Embedding", "LSTM", "GRU", "RNN"]
+TORCH_DEFAULTS += ["MultiheadAttention", "TransformerEncoderLayer", "CrossEntropyLoss", "MSELoss"]
+
+
+@pytest.mark.parametrize("name", TORCH_DEFAULTS)
+def test_defaults_are_those_of_torch(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theirs = getattr(torch.nn, name)
+    bases = [base for base in theirs.__mro__ if "__init__" in vars(base)]
+    defaults = {}
+    for base in bases[:2]:  # those of LSTM are in its base
+        for p in inspect.signature(base.__init__).parameters.values():
+            defaults.setdefault(p.name, p.default)
+    compared = 0
+    for p in inspect.signature(getattr(nn, name).__init__).parameters.values():
+        if p.name in defaults.keys() - {"self", "dtype", "activation"}:
+            usual = defaults[p.name]
+            if usual is not inspect.Parameter.empty and p.default is not inspect.Parameter.empty:
+                assert p.default == usual, p.name
+                compared += 1
+    assert compared

@@ -234,3 +234,15 @@ def test_inputs_and_gradients_are_left_alone(backend):
         layer(x)
         layer.backward(dout)
         np.testing.assert_array_equal((x, dout), kept)
+
+
+def test_the_initialiser_is_that_of_all_projections():
+    layer = nn.MultiheadAttention(64, 2, rng=0)
+    bounds = {"in_proj_weight": (6 / (64 + 192)) ** 0.5, "out_proj.weight": (6 / (64 + 64)) ** 0.5}
+    for name, bound in bounds.items():
+        assert 0.99 * bound < np.abs(layer.params[name]).max() <= bound, name
+    for layer in (nn.MultiheadAttention(4, 2, init="ones"), encoder(init="ones")):
+        matrices = [data for data in layer.params.values() if data.ndim == 2]
+        assert len(matrices) in (2, 4) and all((data == 1).all() for data in matrices)
+    layer = nn.MultiheadAttention(4, 2, bias_init="ones")
+    assert layer.in_proj_bias.data.min() == layer.out_proj.bias.data.min() == 1

@@ -121,6 +121,10 @@ def test_row_gradient():
     dense[[1, 3]] = values
     np.testing.assert_array_equal(grad.dense(), dense)
     assert np.asarray(grad, np.float32).dtype == np.float32 and grad.dtype == np.float64
+    single = nn.RowGradient(np.array([1, 3]), values.astype(np.float32), (5, 3))
+    assert np.asarray(single).dtype == single.dtype == np.float32
+    with pytest.raises(ValueError, match="cannot become an array without being copied"):
+        single.__array__(copy=False)
     assert repr(grad) == "RowGradient(2 rows of (5, 3), dtype=float64)"
     assert np.linalg.norm(grad) == np.linalg.norm(values)
     assert np.sum(grad) == 15
@@ -167,6 +171,34 @@ def test_optimizers_make_the_same_of_sparse_gradients(name, backend):
         np.testing.assert_array_equal(array, states[1][key])
 
 
+def test_adagrad_without_eps_makes_the_same_of_sparse_gradients(backend):
+    """Nothing over nothing is NaN, in the rows without a gradient too."""
+    tables = [layer(sparse=sparse) for sparse in (False, True)]
+    for each in tables:
+        each.backward(each(INDICES) * 0 + dout())
+        with np.errstate(invalid="ignore"):
+            optim.AdaGrad(each.parameters(), eps=0.0).step()
+    dense, sparse = (each.weight.data for each in tables)
+    assert np.isnan(dense[1]).all() and not np.isnan(dense[3]).any()
+    np.testing.assert_array_equal(sparse, dense)
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adagrad", "adam"])
+def test_optimizers_take_sparse_and_dense_gradients_together(name, backend):
+    models = [
+        nn.Sequential(layer(sparse=sparse), nn.Flatten(), nn.Linear(12, 2), rng=0)
+        for sparse in (False, True)
+    ]
+    for model in models:
+        optimizer = OPTIMIZERS[name](model.parameters())
+        for _ in range(3):
+            model.backward(np.ones_like(model(INDICES)))
+            optimizer.step()
+    for key, data in models[0].params.items():
+        np.testing.assert_array_equal(models[1].params[key], data)
+    assert not np.array_equal(models[0].params["2.bias"], np.zeros(2))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -202,3 +234,4 @@ def test_row_gradients_times_numbers_keep_their_rows():
         grad * np.arange(12.0).reshape(6, 2), whole * np.arange(12.0).reshape(6, 2)
     )
     np.testing.assert_array_equal(np.ones((6, 2)) * grad, whole)
+    np.testing.assert_array_equal(grad / np.full((6, 2), 2.0), whole / 2)

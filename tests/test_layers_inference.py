@@ -62,6 +62,14 @@ def test_a_batch_norm_that_still_learns_in_inference_is_not_folded(backend):
     assert np.all(model[1].running_mean != before)
 
 
+def test_a_batch_norm_of_higher_precision_is_not_folded(backend):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, rng=0), nn.BatchNorm2d(4, dtype=np.float64), nn.ReLU())
+    x = np.random.default_rng(1).standard_normal((2, 3, 9, 9)).astype(np.float32)
+    y = model.eval()(x)
+    assert y.dtype == np.float64
+    np.testing.assert_array_equal(y, model.learn(x))
+
+
 def test_a_batch_norm_of_other_channels_is_refused_in_inference(backend):
     model = inferring(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(5))
     with pytest.raises(ValueError, match=r"x must have shape \(N, 5, H, W\) for BatchNorm2d"):
@@ -115,6 +123,17 @@ def test_dropout_left_in_training_has_one_mask_for_both_ways(backend):
     assert model[1][0].dropout_state[1] == 1
 
 
+def test_layers_that_come_later_are_seen(backend):
+    inner, dropout, x = nn.Sequential(nn.Linear(4, 50, rng=0)), nn.Dropout(rng=1), np.ones((2, 4))
+    model = nn.Sequential(inner).astype(np.float64).eval()
+    model(x)
+    inner.append(dropout)  # in training
+    dropped = model(x) == 0
+    model.backward(np.ones((2, 50)))
+    np.testing.assert_array_equal(inner[0].bias.grad, 2 * (~dropped).sum(0))
+    assert dropout.dropout_state[1] == 1
+
+
 def test_batch_norm_left_in_training_counts_a_batch_once(backend):
     model = nn.Sequential(nn.Linear(4, 3, rng=0), nn.BatchNorm1d(3)).eval()
     model[1].train()
@@ -137,3 +156,8 @@ def test_a_copy_made_before_backward_goes_back(copied, training, backend):
     for each in (model, twin):
         each.backward(y)
     np.testing.assert_array_equal(twin[0].weight.grad, model[0].weight.grad)
+
+
+def test_an_empty_sequential_gives_back_what_it_gets(backend):
+    model, x = nn.Sequential().eval(), np.ones((2, 3), np.float32)
+    assert model(x) is x and model.backward(x, needs_dx=True) is x

@@ -114,6 +114,20 @@ def test_looking_draws_and_what_is_drawn_stays():
     assert not np.array_equal(weight, nn.Linear(4, 3).weight.data)  # fresh generator each
 
 
+def test_shape_and_dtype_are_known_before_the_weights_are_drawn():
+    drawn = []
+
+    def init(shape, rng, dtype):
+        drawn.append(shape)
+        return np.ones(shape, dtype)
+
+    layer = nn.Linear(3, 2, init=init)
+    assert repr(layer.weight) == "Parameter(weight, shape=(2, 3), dtype=float32)"
+    layer.astype(np.float64)
+    assert layer.weight.dtype == np.float64 and not drawn
+    assert layer(np.ones((1, 3))).dtype == np.float64 and drawn == [(2, 3)]
+
+
 def test_assigned_weights_are_not_drawn_over():
     layer = nn.Linear(2, 2)
     layer.weight.data = mine = np.eye(2, dtype=np.float32)
@@ -172,6 +186,8 @@ def test_load_state_dict_says_what_is_wrong_and_changes_nothing():
         layer.load_state_dict(state, strict=False)
     with pytest.raises(TypeError, match=r"state\['bias'\] must fit float32, got complex128"):
         layer.load_state_dict({"weight": np.zeros((2, 3)), "bias": np.zeros(2, complex)})
+    with pytest.raises(TypeError, match="state must map names to arrays, got list"):
+        layer.load_state_dict([("weight", np.zeros((2, 3)))])
     for name, array in before.items():
         np.testing.assert_array_equal(layer.params[name], array)
 
@@ -216,3 +232,70 @@ def test_threads_that_share_a_new_layer_draw_the_same_weights():
 def test_weights_that_cannot_be_changed_in_place_are_refused():
     with pytest.raises(ValueError, match="data must be C-contiguous"):
         nn.Parameter(np.ones((2, 3), np.float32).T)
+
+
+def test_a_state_that_is_no_array_is_named():
+    layer = nn.Linear(2, 2, rng=0)
+    with pytest.raises(ValueError, match=r"state\['weight'\] cannot be made an array"):
+        layer.load_state_dict({"weight": [[1.0, 2.0], [3.0]], "bias": np.ones(2)})
+    assert not layer.bias.data.any()
+
+
+def test_a_gradient_that_is_a_number_becomes_an_array():
+    p = nn.Parameter(np.ones((), np.float32))
+    p.collect(np.sum(np.ones(3, np.float32)))
+    assert type(p.grad) is np.ndarray and p.grad.shape == ()
+    nn.optim.clip_grad_norm_([p], 1.0)
+    assert p.grad == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "names"),
+    [
+        (lambda: nn.LayerNorm(3), ["weight", "bias"]),
+        (lambda: nn.LayerNorm(3, bias=False), ["weight"]),
+        (lambda: nn.LayerNorm(3, elementwise_affine=False), []),
+        (lambda: nn.BatchNorm1d(3, affine=False), []),
+        (lambda: nn.Linear(3, 2, bias=False), ["weight"]),
+        (lambda: nn.Conv2d(3, 2, 1, bias=False), ["weight"]),
+        (lambda: nn.LSTM(3, 2, bias=False), ["weight_ih_l0", "weight_hh_l0"]),
+        (lambda: nn.MultiheadAttention(2, 1, bias=False), ["in_proj_weight", "out_proj.weight"]),
+        (
+            lambda: nn.TransformerEncoderLayer(2, 1, 3, bias=False),
+            [
+                *("self_attn.in_proj_weight", "self_attn.out_proj.weight"),
+                *("linear1.weight", "linear2.weight", "norm1.weight", "norm2.weight"),
+            ],
+        ),
+    ],
+)
+def test_what_is_left_out_is_no_parameter(layer, names):
+    assert list(layer().params) == names
+
+
+SEEDED = {
+    "linear": lambda **options: nn.Linear(3, 2, bias_init="normal", **options),
+    "conv": lambda **options: nn.Conv2d(3, 2, 3, bias_init="normal", **options),
+    "embedding": lambda **options: nn.Embedding(5, 3, padding_idx=1, **options),
+    "lstm": lambda **options: nn.LSTM(3, 2, 2, dropout=0.5, **options),
+    "attention": lambda **options: nn.MultiheadAttention(4, 2, bias_init="normal", **options),
+    "encoder": lambda **options: nn.TransformerEncoderLayer(4, 2, 4, **options),
+    "dropout": lambda **options: nn.Dropout(**options),
+}
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_a_seed_decides_everything_that_is_drawn(name):
+    make = SEEDED[name]
+    alone, by_generator = make(rng=5).state_dict(), make(rng=np.random.default_rng(5)).state_dict()
+    within = nn.Sequential(make(), rng=5)[0].state_dict()
+    again = nn.Sequential(make(), rng=5)[0].state_dict()
+    kept = nn.Sequential(make(rng=5), rng=6)[0].state_dict()  # what is drawn stays
+    other = make(rng=6).state_dict()
+    for key, array in alone.items():
+        for same in (by_generator[key], kept[key]):
+            np.testing.assert_array_equal(same, array)
+        np.testing.assert_array_equal(within[key], again[key])
+    assert any(not np.array_equal(other[key], array) for key, array in alone.items())
+    drawn = [array.tobytes() for array in alone.values() if array.std() > 0]
+    assert len(set(drawn)) == len(drawn)  # one generator draws all, not each the same

@@ -119,6 +119,26 @@ def test_training_is_that_of_torch(backend):
         np.testing.assert_allclose(ours.state_dict()[name], value.numpy(), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_after_backward_nothing_is_kept(name, training, backend):
+    layers, shape = NETWORKS[name]
+    model = nn.Sequential(*layers(), rng=0).train(training)
+    y = model(np.random.default_rng(1).standard_normal(shape).astype(np.float32))
+    model.backward(y, needs_dx=True)
+    assert [layer for _, layer in model.named_layers() if layer._saved is not None] == []
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_layers_stay_in_the_order_given(training, backend):
+    """Some are computed in another one."""
+    layers, shape = NETWORKS["simpleconv"]
+    given = layers()
+    model = nn.Sequential(*given, rng=0).train(training)
+    model.backward(model(np.ones(shape, np.float32)))
+    assert list(model) == given
+
+
 class Watched(nn.Tanh):
     """Counts its backward calls and remembers whether dx was asked for."""
 
@@ -141,6 +161,24 @@ def test_backward_stops_at_the_first_layer_that_learns():
     assert (first.asked, second.asked) == ([], [True])
     assert model.backward(model(x), needs_dx=True).shape == x.shape
     assert (first.asked, second.asked) == ([True], [True, True])
+
+
+def test_backward_reaches_a_layer_whose_weights_are_in_a_list():
+    class Scale(nn.Layer):
+        def __init__(self):
+            self.scales = [nn.Parameter(np.full(3, 2, np.float32))]
+
+        def forward(self, x):
+            self._saved = x
+            return x * self.scales[0].expect()
+
+        def backward(self, dout, needs_dx=True):
+            self.scales[0].collect((dout * self._take()).sum(0))
+            return dout * self.scales[0].data
+
+    model = nn.Sequential(Scale(), nn.Tanh())
+    model.backward(model(np.ones((2, 3), np.float32)))
+    assert model.grads["0.scales.0"].all()
 
 
 def test_list_of_layers():

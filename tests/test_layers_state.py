@@ -62,6 +62,17 @@ def test_dropout_masks(backend):
     np.testing.assert_array_equal(layer.train()(x), third)
 
 
+def test_dropout_without_a_seed_draws_one(backend):
+    x = np.ones(1000, np.float32)
+    first, second = nn.Dropout(), nn.Dropout()
+    assert not np.array_equal(first(x), second(x))
+    seed = first.dropout_state[0]
+    first(x)
+    assert seed >= 0 and first.dropout_state.tolist() == [seed, 2]  # once and for all
+    other = nn.functional.dropout(x, 0.5, int(seed), 1)
+    np.testing.assert_array_equal(first.backward(x), other)
+
+
 def test_dropout_resumes_from_its_state(backend):
     layer, x = nn.Dropout(rng=0), np.ones(1000, np.float32)
     layer(x)

@@ -14,6 +14,7 @@ def test_gradients_of_a_block(channels, stride, backend):
     nn.testing.check_gradients(block, x, most=30)
     assert block(x).shape == (2, channels[1], -(-6 // stride), -(-5 // stride))
     assert block.backward(block(x), needs_dx=False) is None
+    assert block.backward(block(x)).shape == x.shape  # a layer, unlike a Sequential
 
 
 @pytest.mark.parametrize(("stem", "size", "strides"), [("cifar", 32, 8), ("imagenet", 64, 32)])
@@ -42,3 +43,23 @@ def test_resnet18_has_the_names_of_torchvision():
 def test_unknown_stem():
     with pytest.raises(ValueError, match="stem must be one of"):
         models.resnet18(stem="none such")
+
+
+def test_resnet18_is_that_of_the_paper():
+    """Windows, strides and paddings: torchvision's, whose weights are loaded by name."""
+    model = models.resnet18(rng=0)
+    conv, pool = model.conv1, model.maxpool
+    assert (conv.kernel_size, conv.stride, conv.padding) == ((7, 7), (2, 2), (3, 3))
+    assert (pool.kernel_size, pool.stride, pool.padding) == ((3, 3), (2, 2), (1, 1))
+    small = models.resnet18(stem="cifar").conv1
+    assert (small.kernel_size, small.stride, small.padding) == ((3, 3), (1, 1), (1, 1))
+    convs = [(n, c) for n, c in model.named_layers() if isinstance(c, nn.Conv2d)]
+    assert len(convs) == 20 and all(c.bias is None for _, c in convs)
+    for name, c in convs[1:]:
+        first = name in {
+            f"layer{i}.0.{part}." for i in (2, 3, 4) for part in ("conv1", "downsample.0")
+        }
+        assert c.stride == ((2, 2) if first else (1, 1)), name
+        assert c.padding == ((0, 0) if "downsample" in name else (1, 1)), name
+    assert model.fc.out_features == 1000
+    assert models.resnet18(3, in_channels=1).conv1.in_channels == 1

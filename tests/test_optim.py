@@ -1,5 +1,7 @@
 """Optimizers: against PyTorch, against the functions they are made of, state and errors."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -222,6 +224,7 @@ def test_errors(call, error, message):
     [
         (lambda s: s.update(optimizer="SGD"), "state must be one of Adam, got 'SGD'"),
         (lambda s: s.update(steps=[1, 1]), "state must be for 1 parameters, got 2"),
+        (lambda s: s.update(steps=[-1]), "steps must be at least 0, got -1"),
         (lambda s: s["settings"].update(lr=-1), "lr must be finite"),
         (lambda s: s.pop("steps"), "state must have steps, which is missing"),
         (lambda s: s["settings"].pop("lr"), "state must have lr, which is missing"),
@@ -311,3 +314,47 @@ def test_clipping_scales_the_rows_of_a_sparse_gradient(backend):
 def test_clipping_to_no_norm_is_an_error(most, error):
     with pytest.raises(error, match="max_norm must be"):
         optim.clip_grad_norm_([parameter()], most)
+
+
+@pytest.mark.parametrize("make", [optim.Adam, optim.AdamW])
+def test_the_running_means_of_adam_are_saved_under_their_names(make, backend):
+    p = parameter()
+    opt = make([p], weight_decay=0.0)
+    run(opt, p, [np.full((3, 5), 2.0)])
+    state = opt.state_dict()["state"]
+    np.testing.assert_allclose(state["0.m"], 0.1 * 2)
+    np.testing.assert_allclose(state["0.v"], 0.001 * 2**2)
+
+
+def test_an_optimizer_of_one_s_own(backend):
+    class Plain(optim.Optimizer):
+        settings: ClassVar = {"lr": 10.0}
+
+        def _update(self, step, data, grad, state):
+            assert state == []
+            for array, gradient in zip(data, grad, strict=True):
+                array -= self.lr / step * gradient
+
+    class Counting(Plain):
+        slots = ("count",)
+
+        def _update(self, step, data, grad, state):
+            for array in state[0]:
+                array += step
+            super()._update(step, data, grad, [])
+
+    for make in (Plain, Counting):
+        p = parameter()
+        opt, expected = make([p], lr=0.5), p.data - (0.5 + 0.25)
+        run(opt, p, np.ones((2, 3, 5)))
+        np.testing.assert_allclose(p.data, expected)
+        assert repr(opt) == f"{make.__name__}(1 parameters, lr=0.5)"
+        again = make([p], lr=1.0)
+        again.load_state_dict(opt.state_dict())
+        assert again.state_dict()["settings"] == {"lr": 0.5} and again.state_dict()["steps"] == [2]
+    np.testing.assert_array_equal(again.state_dict()["state"]["0.count"], np.full((3, 5), 3.0))
+    with pytest.raises(ValueError, match=r"lr must be .* below 10"):
+        Plain([p], lr=10.0)
+    p.grad = np.ones((3, 5))
+    with pytest.raises(NotImplementedError):
+        optim.Optimizer([p]).step()

@@ -193,6 +193,25 @@ def test_openmp_runtimes_are_read_from_the_maps(monkeypatch):
         "/usr/lib/libomp.so.5",
     ]
     assert any("may clash" in warning for warning in runtime.info()["warnings"])
+    del lines[1]  # libgomp goes with any of the others
+    assert len(runtime.openmp_runtimes()) == 2
+    assert not any("may clash" in warning for warning in runtime.info()["warnings"])
+
+
+def test_info_where_there_are_no_maps_and_no_installed_package(monkeypatch):
+    import importlib.metadata
+
+    def missing(*args, **kwargs):
+        raise FileNotFoundError("/proc/self/maps")
+
+    def unknown(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(runtime, "open", missing, raising=False)
+    monkeypatch.setattr(importlib.metadata, "version", unknown)
+    info = runtime.info()
+    assert info["openmp_runtimes"] == [] and info["nnfast"] == "not installed"
+    assert "openmp_runtimes  none" in str(info)
 
 
 def test_import_leaves_numpy_random_to_its_first_use(tmp_path):

@@ -161,3 +161,78 @@ def test_shared_weights_are_checked_once():
             return dh @ self.params["V"].T
 
     assert [row.name for row in verify(Twice(), X).rows] == ["x", "V"]
+
+
+def test_frozen_weights_are_passed_over():
+    layer = nn.Linear(4, 3, rng=0)
+    layer.weight.requires_grad = False
+    report = check_gradients(layer, X)
+    assert [row.name for row in report.rows] == ["x", "bias"] and not report.notes
+
+
+def test_two_arrays_of_one_name_are_both_checked():
+    class Both:
+        def __init__(self, factor=1):
+            self.params, self.grads = {"W": np.full(4, 2.0)}, {}
+            self.W, self.factor = np.full(4, 3.0), factor
+
+        def forward(self, x):
+            self.x = x
+            return x * self.params["W"] + self.W
+
+        def backward(self, dout):
+            self.grads = {"W": (dout * self.x).sum(0)}
+            self.dW = self.factor * dout.sum(0)
+            return dout * self.params["W"]
+
+    assert [row.name for row in verify(Both(), X).rows] == ["x", "W", "W'"]
+    with pytest.raises(AssertionError, match=r"W' .*WRONG"):
+        verify(Both(factor=2), X)
+
+
+def test_an_array_under_two_names_is_noted_once():
+    class Shift:
+        def __init__(self):
+            self.one = self.other = np.ones(4)
+
+        def forward(self, x):
+            return x + self.one
+
+        def backward(self, dout):
+            return dout
+
+    notes = {"one": "takes part, but no gradient found: not checked"}
+    assert check_gradients(Shift(), X).notes == notes
+
+
+def test_gradients_of_one_array_under_two_names_are_added():
+    class Tied:
+        def __init__(self, factor=1):
+            self.V = self.W = np.eye(4) + 0.5
+            self.factor = factor
+
+        def forward(self, x):
+            self.x, self.h = x, x @ self.V
+            return self.h @ self.W
+
+        def backward(self, dout):
+            dh = dout @ self.W.T
+            self.dV, self.dW = self.x.T @ dh, self.factor * self.h.T @ dout
+            return dh @ self.V.T
+
+    report = verify(Tied(), X)
+    assert [row.name for row in report.rows] == ["x", "V"]
+    assert report.notes == {"W": "is the same array as V"}
+    with pytest.raises(AssertionError, match=r"V .*WRONG"):
+        verify(Tied(factor=2), X)
+
+
+def test_a_list_of_weights_with_gradients_in_attributes():
+    class Mixed(Linear):
+        def __init__(self, factor=1):
+            super().__init__(lambda self, dW: setattr(self, "dW", factor * dW))
+            self.params = [self.W]
+
+    assert [row.name for row in verify(Mixed(), X).rows] == ["x", "W"]
+    with pytest.raises(AssertionError, match=r"W .*WRONG"):
+        verify(Mixed(2), X)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,8 @@ class Sequential(Layer):
     ['0.weight', '0.bias', '2.weight', '2.bias']
     """
 
+    _changes: ClassVar[int] = 0  # of all Sequentials, one of which may lie below another
+
     def __init__(
         self,
         *layers: Layer | Mapping[str, Layer],
@@ -59,7 +61,7 @@ class Sequential(Layer):
         self._training_plan: list[tuple[Layer, Layer | None]] | None = None
         self._backward_order: list[Layer] = []  # of the training plan
         self._inference_plan: list[Work] | None = None
-        self._below: list[Layer] = []  # all layers, of the inference plan
+        self._below: tuple[int, list[Layer]] = (-1, [])  # all layers, after so many changes
         self._rng = None if rng is None else np.random.default_rng(rng)
         self._dtype = dtype
         if len(layers) == 1 and isinstance(layers[0], Mapping):
@@ -87,6 +89,7 @@ class Sequential(Layer):
         if self._rng is not None:
             layer.seed(self._rng)
         self._training_plan = self._inference_plan = None
+        Sequential._changes += 1
         return layer
 
     def named_children(self) -> Iterator[tuple[str, Layer]]:
@@ -110,9 +113,10 @@ class Sequential(Layer):
 
     def _moves_on(self) -> bool:
         """Whether a layer carries a state on, or has been put into training by itself."""
-        if self._inference_plan is None:
-            self._make_inference_plan()
-        return any([layer.training or layer.stateful for layer in self._below])
+        if self._below[0] != Sequential._changes:
+            layers = [layer for _, layer in self.named_layers() if layer is not self]
+            self._below = (Sequential._changes, layers)
+        return any([layer.training or layer.stateful for layer in self._below[1]])
 
     def _keep(self, saved: Any) -> None:
         self.__dict__["_saved"] = saved  # past __setattr__, which costs more than all the rest
@@ -136,16 +140,13 @@ class Sequential(Layer):
 
     def infer(self, x: Array) -> Array:
         """Do `forward`, and keep nothing."""
-        for call, layers in self._inference_plan or self._make_inference_plan():
+        if self._inference_plan is None:
+            self._inference_plan = inference_plan(self._layers)
+        for call, layers in self._inference_plan:
             x = call(x)
             for layer in layers:
                 layer._saved = None
         return x
-
-    def _make_inference_plan(self) -> list[Work]:
-        self._inference_plan = inference_plan(self._layers)
-        self._below = [layer for _, layer in self.named_layers() if layer is not self]
-        return self._inference_plan
 
     def backward(self, dout: Array, needs_dx: bool = False) -> Array | None:
         """Pass dout back through the layers and fill the gradients of their parameters.
