@@ -61,4 +61,4 @@ test-all-pythons:  ## build and test on every CPython from 3.10 to 3.13 found he
 	touch $@
 
 clean:  ## remove everything that is built
-	rm -rf .venv build dist
+	rm -rf .venv build dist nnfast-demo

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +30,9 @@ KINDS = {
 
 def main() -> None:
     """Run one command."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Time nnfast and other libraries, in turns."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in KINDS.items():
         whole = name == "performance"
@@ -38,10 +41,10 @@ def main() -> None:
         against = "torch" if whole else "reference"
         command.add_argument("--against", default=against, help=f"peers, of {peers}")
         command.add_argument("--dtype", default="float32", choices=("float32", "float64"))
-        command.add_argument("--threads", type=int, default=2, metavar="N")
+        command.add_argument("--threads", type=_positive, default=2, metavar="N")
         command.add_argument("--rows", metavar="NAME,...", help="only rows with such a name")
         command.add_argument(
-            "--repeat", type=int, default=5, metavar="N", help="turns of each peer"
+            "--repeat", type=_positive, default=5, metavar="N", help="turns of each peer"
         )
         command.add_argument(
             "--json",
@@ -64,12 +67,23 @@ def main() -> None:
             print(file)
 
 
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
 def compare(args: argparse.Namespace) -> None:
     """Measure rows against peers, print a table and keep the numbers."""
     against = [name for name in args.against.split(",") if name]
     unknown = [name for name in against if name not in PEERS]
     if unknown:
         raise SystemExit(f"--against: no peer {unknown[0]!r}; there are {', '.join(PEERS)}")
+    if args.command == "performance" and "torch" in against and not find_spec("torch"):
+        raise SystemExit("PyTorch is not installed: pip install torch, or name other peers")
+    if args.json and not args.json.parent.is_dir():
+        raise SystemExit(f"--json: there is no folder {args.json.parent}")
     kinds = list(rows.ROWS) if args.command == "performance" else [args.command]
     chosen = rows.select([row for kind in kinds for row in rows.ROWS[kind]()], args.rows)
     plan = measure.Plan(against, args.dtype, args.threads, args.repeat)

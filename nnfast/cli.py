@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     option("--dtype", choices=("float32", "float64"), help="precision (float32)")
     option("--seed", metavar="N", type=_seed, help="of all random numbers (0)")
-    option("--threads", metavar="N", type=_positive, help="for the kernels (what nnfast info says)")
+    option("--threads", metavar="N", type=_threads, help="for the kernels (what nnfast info says)")
     option("--out", metavar="DIR", help="for the charts (nnfast-demo)")
     demo.set_defaults(command=_demo)
 
@@ -101,17 +102,23 @@ def _positive(text: str) -> int:
     return _whole(text, 1)
 
 
+def _threads(text: str) -> int:
+    return _whole(text, 1, 4096)
+
+
 def _seed(text: str) -> int:
     return _whole(text, 0)
 
 
-def _whole(text: str, least: int) -> int:
+def _whole(text: str, least: int, most: float = math.inf) -> int:
     try:
         value = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
     if value < least:
         raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
+    if value > most:
+        raise argparse.ArgumentTypeError(f"must be at most {most}, got {value}")
     return value
 
 

@@ -139,9 +139,11 @@ def info() -> Info:
         warnings.append(str(error))
     else:
         openmp = bool(core.runtime_openmp())
-        result.update(isa=isa(), isas=core.runtime_isas(), threads=get_threads(), openmp=openmp)
+        threads = get_threads() if openmp else 1
+        result.update(isa=isa(), isas=core.runtime_isas(), threads=threads, openmp=openmp)
         if not openmp:
             warnings.append(NO_OPENMP)
+        warnings += _ignored(isa())
     runtimes = openmp_runtimes()
     if sum("libomp" in path or "libiomp" in path for path in runtimes) > 1:
         warnings.append("two OpenMP runtimes of the libomp family are loaded; they may clash")
@@ -150,6 +152,19 @@ def info() -> Info:
     result["environment"] = {k: v for k, v in sorted(os.environ.items()) if k.startswith(known)}
     result["warnings"] = warnings
     return result
+
+
+def _ignored(isa: str) -> list[str]:
+    """Say which environment variables have a value that counts for nothing."""
+    warnings = []
+    asked = os.environ.get("NNFAST_ISA")
+    if asked and asked != isa:
+        warnings.append(f"NNFAST_ISA={asked} is not what this CPU and build have: {isa} is in use")
+    for name, least, most in (("NNFAST_NUM_THREADS", 1, 4096), ("NNFAST_POOL_LIMIT", 0, 2**62)):
+        text = os.environ.get(name)
+        if text and not (text.isdecimal() and least <= int(text) <= most):
+            warnings.append(f"{name}={text} was ignored: it is no number from {least} on")
+    return warnings
 
 
 def openmp_runtimes() -> list[str]:

@@ -91,7 +91,7 @@ def linear_backward(dy, x, weight, y=None, activation=None, needs_dx=True):
     for i in range(axes):
         fits = fits and cnp.PyArray_DIM(dy, i) == shape[i]
     if not fits:
-        raise ValueError(f"dy must have shape {(*x.shape[:-1], out)}, got {dy.shape}")
+        raise ValueError(f"dy must have shape {(*(<object>x).shape[:axes - 1], out)}, got {dy.shape}")
     if act != 0:
         if y is None:
             raise ValueError(f"y, the output, must be given with activation {activation!r}")

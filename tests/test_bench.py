@@ -108,6 +108,8 @@ def test_the_suite_of_pytest_benchmark_runs(tmp_path):
     [
         (("layers", "--rows", "none such"), "none begins with 'none such'"),
         (("steps", "--against", "nobody"), "no peer 'nobody'"),
+        (("layers", "--repeat", "0"), "--repeat: must be at least 1, got 0"),
+        (("layers", "--json", "none such/x.json"), "there is no folder none such"),
         (("report", __file__), "test_bench.py: no results of"),
     ],
 )

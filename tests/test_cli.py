@@ -45,6 +45,7 @@ def test_demo_help_names_the_options(capsys):
         (["demo", "--epochs", "many"], "--epochs: must be a whole number, got 'many'"),
         (["demo", "--seed", "-1"], "--seed: must be at least 0, got -1"),
         (["demo", "--threads", "0"], "--threads: must be at least 1, got 0"),
+        (["demo", "--threads", "9999"], "--threads: must be at most 4096, got 9999"),
         (["demo", "--backend", "cuda"], "--backend: invalid choice: 'cuda'"),
         (["demo", "--dtype", "float16"], "--dtype: invalid choice: 'float16'"),
         (["demo", "extra"], "unrecognized arguments: extra"),

@@ -330,6 +330,12 @@ def test_usage_errors(tmp_path):
         assert "usage: nnfast run" in result.stderr
 
 
+def test_keeping_what_is_not_replaced_is_an_error(project):
+    (project / "x.py").write_text("")
+    result = python("-c", RUN, "--keep", "Relu,relu_layer", "x.py", cwd=project)
+    assert result.returncode == 2 and "--keep: nothing called relu_layer" in result.stderr
+
+
 def test_main_leaves_the_interpreter_as_it_was(project, capfd):
     from nnfast.compat.runner import main
 

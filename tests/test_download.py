@@ -161,6 +161,13 @@ def test_mnist_downloads_into_root_what_it_lacks(mirrored, tmp_path):
     assert len(mirrored.requests) == 3
 
 
+def test_mnist_without_a_place_to_go_says_what_to_do(mirrored, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DownloadError, match="could not make a folder") as caught:
+        load_mnist(tmp_path / "file" / "mnist", mirrors=[mirrored.url("good")])
+    assert "load_digits_sample" in str(caught.value)
+
+
 def test_mnist_offline_says_what_to_do(mirrored, tmp_path):
     with pytest.raises(DownloadError) as caught:
         load_mnist(tmp_path, mirrors=[mirrored.url("gone")])

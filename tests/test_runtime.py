@@ -176,6 +176,22 @@ def test_info_says_when_openmp_is_missing(monkeypatch):
     assert runtime.info()["openmp"] is False
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "ignored"),
+    [
+        ("NNFAST_ISA", "avx1024", True),
+        ("NNFAST_NUM_THREADS", "many", True),
+        ("NNFAST_NUM_THREADS", "0", True),
+        ("NNFAST_NUM_THREADS", "3", False),
+        ("NNFAST_POOL_LIMIT", "1 GB", True),
+        ("NNFAST_POOL_LIMIT", "0", False),
+    ],
+)
+def test_info_says_what_is_ignored(name, value, ignored, monkeypatch):
+    monkeypatch.setenv(name, value)
+    assert any(f"{name}={value}" in warning for warning in runtime.info()["warnings"]) == ignored
+
+
 def test_openmp_runtimes_are_read_from_the_maps(monkeypatch):
     lines = [
         "7f00-7f01 r-xp 00000000 08:01 1 /usr/lib/libgomp.so.1.0.0\n",

@@ -46,6 +46,10 @@ def main(argv: Sequence[str]) -> int:
         return 2
     profile = DLFS1 if args.dialect == "auto" else _PROFILES[args.dialect]
     keep = [name for names in args.keep for name in names.split(",")]
+    known = {name for probes in profile.probes.values() for name in probes}
+    if unknown := sorted(set(keep) - known):
+        print(f"nnfast run: --keep: nothing called {unknown[0]} is replaced", file=sys.stderr)
+        return 2
     with Swap(profile, keep) as swap:
         status = _execute(source, args.script, args.args)
     sys.stdout.flush()
@@ -75,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
         help="leave these classes and functions as you wrote them",
     )
     parser.add_argument("script", metavar="SCRIPT", help="the Python file to run")
-    parser.add_argument("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")
+    rest = parser.add_argument(
+        "args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments"
+    )
+    rest.required = False  # nor does the message about a missing script name it
     return parser
 
 

@@ -49,12 +49,15 @@ def fetch(name: str, mirrors: Sequence[str], md5: str, folder: Path) -> Path:
     Raises
     ------
     DownloadError
-        If every mirror failed.
+        If every mirror failed, or the folder cannot be made.
     """
     target = folder / name
     if target.exists():
         return target
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(f"could not make a folder for {name}: {error}") from error
     part = folder / (name + ".part")
     failures: list[str] = []
     for mirror in list(mirrors) * _ROUNDS:

@@ -57,7 +57,10 @@ def run(
 
 def _run(epochs: int, backend: str, dtype: str, seed: int, out: Path, start: float) -> bool:
     if plot.available():  # a folder that cannot be made is better known now than after the work
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(f"no folder for the charts, name one with --out: {error}") from error
     report.head(backend, dtype, seed)
     rng = np.random.default_rng(seed)
     (x, labels), (x_test, labels_test) = load_digits_sample()

@@ -182,14 +182,15 @@ class Sequential(Layer):
     def __len__(self) -> int:
         return len(self._layers)
 
-    def __iter__(self) -> Iterator[Layer]:
+    # Of any kind, for a type checker: what the layers are is known to their user alone.
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._layers)
 
     @overload
-    def __getitem__(self, index: int | str) -> Layer: ...
+    def __getitem__(self, index: int | str) -> Any: ...
     @overload
     def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | str | slice) -> Layer | Sequential:
+    def __getitem__(self, index: int | str | slice) -> Any:
         if isinstance(index, slice):
             part = Sequential()
             for layer, name in zip(self._layers[index], self._names[index], strict=True):
