@@ -105,6 +105,18 @@ def test_cross_entropy_options_against_plain_numpy(backend):
     nn.testing.check_gradients(nn.CrossEntropyLoss(), x, soft[::-1])
 
 
+def test_ignored_samples_count_nothing_whatever_their_scores(backend):
+    x, t = RNG.standard_normal((4, 3)), np.array([0, -100, 2, 1])
+    for options in ({}, {"class_weight": np.ones(3)}):
+        loss = nn.CrossEntropyLoss(label_smoothing=0.1, **options)
+        x[1] = 0.0
+        expected, dx = loss(x, t), loss.backward()
+        x[1] = [np.nan, np.inf, 1.0]
+        assert loss(x, t) == expected
+        np.testing.assert_array_equal(loss.backward(), dx)
+        assert not dx[1].any()
+
+
 def test_class_weight_is_that_of_torch(backend):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     x, t = RNG.standard_normal((6, 4)).astype(np.float32), np.array([0, 3, 2, 1, 1, -100])
@@ -188,6 +200,7 @@ def test_float64_gradient_from_outside_is_refused(backend):
         (lambda: _weighted(np.ones(3), np.arange(2)), ValueError, "class_weight must fit x"),
         (lambda: _weighted(np.ones(2), np.eye(2)), ValueError, "target must be integer labels"),
         (lambda: _weighted(np.ones(2), np.array([0, 2])), ValueError, "target"),
+        (lambda: _weighted(np.ones(2), [0, 1, 1], 0.1), ValueError, "target must have shape"),
         (lambda: nn.MSELoss("max"), ValueError, "reduction must be one of"),
     ],
 )

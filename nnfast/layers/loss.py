@@ -101,9 +101,10 @@ class CrossEntropyLoss(Step):
             own = self._weigh(x, target, self.class_weight)
             total = own if weight is None else own * weight
             if smoothing:
+                ignored = target == self.ignore_index
+                x = np.where(ignored[:, np.newaxis], 0, x)  # whatever their scores are
                 if reduction == "mean":
-                    counted = total[target != self.ignore_index]
-                    reduction, divisor = "sum", np.sum(counted, dtype=np.float64)
+                    reduction, divisor = "sum", np.sum(total[~ignored], dtype=np.float64)
                 target, smoothing = self._smoothed(x, target, self.class_weight), 0.0
             else:
                 weight = total
@@ -118,6 +119,8 @@ class CrossEntropyLoss(Step):
             raise ValueError("target must be integer labels (N,) to go with class_weight")
         if x.ndim != 2 or classes.shape != x.shape[1:]:
             raise ValueError(f"class_weight must fit x of shape {x.shape}, got {classes.shape}")
+        if target.shape != x.shape[:1]:
+            raise ValueError(f"target must have shape {x.shape[:1]} to fit x, got {target.shape}")
         known = np.clip(target, 0, len(classes) - 1)  # bad labels are named by F.cross_entropy
         weight: Array = classes[known].astype(x.dtype, copy=False)
         return weight
