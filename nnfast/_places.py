@@ -61,8 +61,7 @@ def layers(layer: Any, prefix: str = "", seen: set[int] | None = None) -> Iterat
     yield prefix, layer
     children = dict(layer.named_children()) if isinstance(layer, Layer) else {}
     for name, value in _attributes(layer).items():
-        children.update({name: value} if not isinstance(value, list | tuple | dict) else {})
-        children.update({f"{name}.{key}": item for key, item in _items(value)})
+        children |= {f"{name}.{key}": item for key, item in _items(value)} or {name: value}
     for name, child in children.items():
         if not isinstance(child, type) and hasattr(child, "forward") and hasattr(child, "backward"):
             yield from layers(child, f"{prefix}{name}.", seen)

@@ -46,7 +46,7 @@ with multiprocessing.get_context("fork").Pool(3) as pool:
 
 # Here somebody else has used the same OpenMP library before nnfast is first used, in the child.
 OTHERS = """
-import ctypes, os, signal, time
+import ctypes, os
 import numpy as np
 from nnfast import _core
 libgomp = ctypes.CDLL("libgomp.so.1")

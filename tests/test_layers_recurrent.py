@@ -237,3 +237,12 @@ def test_a_carried_state_follows_its_layer_to_another_precision(kind, backend):
     layer(np.ones((2, 1, 3)))
     y = layer.astype(np.float32)(np.ones((2, 1, 3), np.float32))
     assert y.dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_a_carried_state_of_higher_precision_is_refused(kind, backend):
+    layer, x = kind(3, 4, stateful=True, rng=0), np.ones((2, 1, 3), np.float32)
+    layer(x)
+    layer.state = tuple(np.float64(layer.state)) if kind is nn.LSTM else np.float64(layer.state)
+    with pytest.raises(TypeError, match="state must be float32, as the weights are, got float64"):
+        layer(x)

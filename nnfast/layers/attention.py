@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from nnfast import functional as F
 from nnfast import init as _init
-from nnfast.functional._cast import as_array
 from nnfast.layers.base import Layer
-from nnfast.layers.checks import dout_like, integer, same_dtype
+from nnfast.layers.checks import dout_like, integer, same_dtype, sequences
 from nnfast.layers.linear import Linear
 from nnfast.layers.parameter import Array, Parameter
 
@@ -117,7 +116,6 @@ class MultiheadAttention(Layer):
             x, source or mask has another shape.
         """
         x = self._sequences("x", x)
-        shape = x.shape if self.batch_first else (x.shape[1], x.shape[0], x.shape[2])
         weight = self.in_proj_weight.expect()
         bias = None if self.in_proj_bias is None else self.in_proj_bias.expect()
         options: dict[str, Any] = {"heads": self.num_heads, "mask": mask, "causal": self.causal}
@@ -135,7 +133,7 @@ class MultiheadAttention(Layer):
             for array in projected:
                 same_dtype(self, array, weight)
             y, lse = F.attention(*projected, **options)
-        self._saved = (shape, x, source, projected, y, lse, options)
+        self._saved = (x, source, projected, y, lse, options)
         return self._in_order(self.out_proj.forward(y))
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
@@ -143,7 +141,9 @@ class MultiheadAttention(Layer):
 
         With `needs_dx` false neither is computed.
         """
-        shape, x, source, projected, y, lse, options = self._take()
+        x, source, projected, y, lse, options = self._take()
+        n, t, features = x.shape
+        shape = (n, t, features) if self.batch_first else (t, n, features)
         dy: Any = self.out_proj.backward(self._in_order(dout_like(dout, shape)))
         weight, self.dsource = self.in_proj_weight.data, None
         if source is None:
@@ -169,14 +169,7 @@ class MultiheadAttention(Layer):
 
     def _sequences(self, name: str, tokens: Array) -> Array:
         """Return the tokens as (N, T, embed_dim)."""
-        tokens = as_array(name, tokens)
-        if tokens.ndim != 3 or tokens.shape[2] != self.embed_dim:
-            axes = "N, T" if self.batch_first else "T, N"
-            raise ValueError(
-                f"{name} must have shape ({axes}, {self.embed_dim}) for MultiheadAttention, "
-                f"got {tokens.shape}"
-            )
-        return self._in_order(tokens)
+        return self._in_order(sequences(self, name, tokens, self.embed_dim))
 
     def _in_order(self, tokens: Array) -> Array:
         """Change between the caller's order of axes and (N, T, embed_dim)."""

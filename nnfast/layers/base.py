@@ -150,11 +150,15 @@ class Layer(Step):
         for p in self.parameters():
             p.astype(dtype)
         for _, layer in self.named_layers():
-            for name in layer.buffers:
-                buffer = getattr(layer, name)
-                if buffer.dtype.kind == "f":
-                    setattr(layer, name, buffer.astype(init.float_dtype(dtype), copy=False))
+            layer._cast(init.float_dtype(dtype))
         return self
+
+    def _cast(self, dtype: np.dtype[Any]) -> None:
+        """Change what is floating and no parameter: the buffers."""
+        for name in self.buffers:
+            buffer = getattr(self, name)
+            if buffer.dtype.kind == "f":
+                setattr(self, name, buffer.astype(dtype, copy=False))
 
     def _state(self) -> dict[str, Array]:
         state: dict[str, Array] = {}

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnfast.functional._cast import as_array
+
 ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -72,6 +74,18 @@ def same_dtype(layer: object, y: Any, weight: Any) -> None:
             f"x must be {weight.dtype}, as the weights of {type(layer).__name__} are, got "
             f"{y.dtype}; cast it with x.astype({weight.dtype.name!r}), or the model with .astype"
         )
+
+
+def sequences(layer: Any, name: str, tokens: Any, features: int) -> npt.NDArray[Any]:
+    """Return sequences in the order of axes that the layer takes, as an array."""
+    array = as_array(name, tokens)
+    if array.ndim != 3 or array.shape[2] != features:
+        axes = "N, T" if layer.batch_first else "T, N"
+        raise ValueError(
+            f"{name} must have shape ({axes}, {features}) for {type(layer).__name__}, "
+            f"got {array.shape}"
+        )
+    return array
 
 
 def dout_like(dout: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:

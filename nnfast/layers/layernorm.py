@@ -80,12 +80,13 @@ class LayerNorm(Layer):
         y, mean, rstd = F.layer_norm(rows, weight, bias, self.eps)
         if weight is not None:
             same_dtype(self, y, weight)
-        self._saved = (rows, mean, rstd, x.shape)
+        self._saved = (rows, mean, rstd)
         return y.reshape(x.shape)
 
     def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
         """Take dout of the shape of y, return dx of the shape of x."""
-        rows, mean, rstd, shape = self._take()
+        rows, mean, rstd = self._take()
+        shape = (*rows.shape[:-1], *self.normalized_shape)
         weight = None if self.weight is None else self.weight.data.reshape(-1)
         dy = dout_like(dout, shape).reshape(rows.shape)
         dx, dw, db = F.layer_norm_backward(dy, rows, mean, rstd, weight)

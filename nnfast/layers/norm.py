@@ -87,10 +87,11 @@ class _BatchNorm(Layer):
             dx, dw, db = F.batch_norm_backward(dout, x, mean, var, *rest)
         else:  # mean and var were constants: y is x scaled, and so is dx
             dy = activation_backward(activation, dout, y)
-            dw, db = np.zeros_like(mean), np.zeros_like(mean)
-            if x.size:  # an empty batch has no statistics, but here none are needed
+            if x.size:
                 rest = (weight, self.eps, None, None, False)
                 _, dw, db = F.batch_norm_backward(dy, x, mean, var, *rest)
+            else:  # an empty batch has no statistics, but here none are needed
+                dw, db = np.zeros_like(mean), np.zeros_like(mean)
             scaled = (np.zeros_like(mean), var, weight, None, self.eps)
             dx = F.batch_norm_inference(dy, *scaled) if needs_dx else None
         if self.weight is not None and self.bias is not None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nnfast import init as _init
 from nnfast.functional._cast import as_array
 from nnfast.layers.base import Layer
-from nnfast.layers.checks import integer, number, same_dtype
+from nnfast.layers.checks import dout_like, integer, number, same_dtype
 from nnfast.layers.dropout import Dropout
 from nnfast.layers.parameter import Array, Parameter
 
@@ -135,8 +135,7 @@ class Recurrent(Layer):
                 f"{type(self).__name__}, got {x.shape}"
             )
         x = np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first else x
-        if state is None and self.stateful:
-            state = self.state = self._carried()
+        state = self.state if state is None and self.stateful else state
         starts, ends, saved = self._split("state", state, x.shape[1]), [], []
         for layer, numbers in enumerate(self._directions):
             if layer and self.dropouts:
@@ -173,10 +172,8 @@ class Recurrent(Layer):
         size = self.hidden_size
         rows = (batch, steps) if self.batch_first else (steps, batch)
         shape = (*rows, size * (1 + self.bidirectional))
-        if dout is not None and np.shape(dout) != shape:
-            raise ValueError(f"dout must have shape {shape}, as y, got {np.shape(dout)}")
         dtype = getattr(self, self._names[0][0]).dtype
-        dy: Any = np.zeros(shape, dtype) if dout is None else np.asarray(dout)
+        dy: Any = np.zeros(shape, dtype) if dout is None else dout_like(dout, shape)
         dy = dy.swapaxes(0, 1) if self.batch_first else dy
         dends = self._split("dstate", dstate, batch)
         dstarts: list[list[Array]] = [[]] * len(saved)
@@ -200,14 +197,12 @@ class Recurrent(Layer):
         self.dstate = self._join(dstarts)
         return dy.swapaxes(0, 1) if self.batch_first and needs_dx else dy
 
-    def _carried(self) -> Any:
-        """Return the last state in the precision of the weights: `astype` may have come between."""
-        if self.state is None:
-            return None
-        dtype = getattr(self, self._names[0][0]).dtype
+    def _cast(self, dtype: np.dtype[Any]) -> None:
+        super()._cast(dtype)
         if isinstance(self.state, tuple | list):
-            return tuple(np.asarray(part).astype(dtype, copy=False) for part in self.state)
-        return np.asarray(self.state).astype(dtype, copy=False)
+            self.state = tuple(np.asarray(part, dtype) for part in self.state)
+        elif self.state is not None:
+            self.state = np.asarray(self.state, dtype)
 
     def _split(self, name: str, state: Any, batch: int) -> list[list[Any]]:
         """Return a state, or the gradient of one, as arrays (N, hidden_size) of each direction."""

@@ -94,11 +94,13 @@ class Sequential(Layer):
 
     def named_children(self) -> Iterator[tuple[str, Layer]]:
         """Yield the layers with their names, then those a subclass has as attributes."""
-        for i, layer in enumerate(self._layers):
-            yield self._names[i] or str(i), layer
+        yield from zip(self._called(), self._layers, strict=True)
         for name, value in vars(self).items():
             if isinstance(value, Layer):
                 yield name, value
+
+    def _called(self) -> list[str]:
+        return [name or str(i) for i, name in enumerate(self._names)]
 
     def forward(self, x: Array) -> Array:
         """Pass x through all layers; those that can be are computed together.
@@ -204,7 +206,7 @@ class Sequential(Layer):
     def _position(self, index: int | str) -> int:
         if not isinstance(index, str):
             return index
-        names = [name or str(i) for i, name in enumerate(self._names)]
+        names = self._called()
         if index not in names:
             raise KeyError(f"{index!r} is none of the layers {', '.join(names)}")
         return names.index(index)

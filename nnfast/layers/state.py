@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnfast.functional._cast import as_array
 from nnfast.layers.parameter import Array
 
 
@@ -23,7 +24,7 @@ def load(owner: str, own: dict[str, Array], state: Mapping[str, Any], strict: bo
         raise TypeError(f"state must map names to arrays, got {type(state).__name__}")
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
-    new = {name: _array(name, state[name]) for name in own if name in state}
+    new = {name: as_array(f"state[{name!r}]", state[name]) for name in own if name in state}
     problems = [f"missing: {', '.join(missing)}"] if missing and strict else []
     if unexpected and strict:
         problems.append(f"unexpected: {', '.join(unexpected)}")
@@ -40,10 +41,3 @@ def load(owner: str, own: dict[str, Array], state: Mapping[str, Any], strict: bo
     for name, array in new.items():
         own[name][...] = array
     return LoadResult(missing, unexpected)
-
-
-def _array(name: str, value: Any) -> Array:
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"state[{name!r}] cannot be made an array: {error}") from None

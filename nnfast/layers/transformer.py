@@ -9,11 +9,10 @@ import numpy.typing as npt
 
 from nnfast import functional as F
 from nnfast import init as _init
-from nnfast.functional._cast import as_array
 from nnfast.layers.activation import GELU
 from nnfast.layers.attention import MultiheadAttention
 from nnfast.layers.base import Layer
-from nnfast.layers.checks import dout_like, number, one_of
+from nnfast.layers.checks import dout_like, number, one_of, sequences
 from nnfast.layers.dropout import Dropout
 from nnfast.layers.layernorm import LayerNorm
 from nnfast.layers.linear import Linear
@@ -123,14 +122,8 @@ class TransformerEncoderLayer(Layer):
         ValueError
             x or mask has another shape.
         """
-        x = as_array("x", x)
-        shape, features = x.shape, self.self_attn.embed_dim
-        if x.ndim != 3 or x.shape[2] != features:
-            axes = "N, T" if self.batch_first else "T, N"
-            raise ValueError(
-                f"x must have shape ({axes}, {features}) for {type(self).__name__}, got {x.shape}"
-            )
-        x = self._in_order(x)
+        x = sequences(self, "x", x, self.self_attn.embed_dim)
+        shape, x = x.shape, self._in_order(x)
         y = self.self_attn(self.norm1(x) if self.norm_first else x, None, mask)
         y = y if self.dropout1 is None else self.dropout1(y)
         y = F.add(y, x)

@@ -170,7 +170,7 @@ class Optimizer:
         if state.get("optimizer") != kind:
             raise ValueError(f"state must be one of {kind}, got {state.get('optimizer')!r}")
         missing = [name for name in ("settings", "steps", "state") if name not in state]
-        missing += [n for n in self._setting_names() if n not in state.get("settings", [n])]
+        missing = missing or [n for n in self._setting_names() if n not in state["settings"]]
         if missing:
             raise ValueError(f"state must have {', '.join(missing)}, which is missing")
         if len(state["steps"]) != len(self.params):
