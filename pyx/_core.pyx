@@ -1,5 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-# cython: freethreading_compatible=True
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """The binding of csrc: each function checks its arguments, takes pointers, calls the kernel, returns.
 
 Arrays must be C-contiguous float32 or float64, all of one dtype; nnfast.functional sees to that.
