@@ -36,11 +36,10 @@ int FN_OTHER(depthwise_backward_weight)(const nnf_conv *d, const real *dy, const
 
 /* Winograd's F(4x4, 3x3) and F(2x2, 5x5): 3 x 3 or 5 x 5 kernels, dilation 1, stride 1; and 3 x 3
  * at stride 2 and padding 1. */
-int FN_OTHER(winograd_forward)(const nnf_conv *d, const real *x, const real *weight,
-                               const conv_finish *f, real *y);
-int FN_OTHER(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight,
-                                      real *dx);
-int FN_OTHER(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x,
-                                       real *dweight, real *dbias);
+int FN(winograd_forward)(const nnf_conv *d, const real *x, const real *weight, const conv_finish *f,
+                         real *y);
+int FN(winograd_backward_input)(const nnf_conv *d, const real *dy, const real *weight, real *dx);
+int FN(winograd_backward_weight)(const nnf_conv *d, const real *dy, const real *x, real *dweight,
+                                 real *dbias);
 
 #endif
