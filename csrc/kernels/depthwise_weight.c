@@ -14,26 +14,26 @@
 VINLINE void dot_taps(int taps, int64_t rows, int64_t count, const int64_t *offset, const real *dy,
                       int64_t ahead, const real *x, int64_t x_pitch, vec *total) {
     vec sum[9];
-    for (int t = 0; t < taps; t++)
+    NNF_EACH (t, taps)
         sum[t] = total[t];
     for (int64_t row = 0; row < rows; row++, dy += count, x += x_pitch) {
         int64_t i = 0;
         for (; i + VL <= count; i += VL) {
             const vec factor = vload(dy + i);
             __builtin_prefetch(dy + ahead + i, 0, 2);
-            for (int t = 0; t < taps; t++)
+            NNF_EACH (t, taps)
                 sum[t] = vfma(factor, vload(x + offset[t] + i), sum[t]);
         }
         if (i < count) { /* beyond the row x may hold anything, infinity too */
             const ivec valid = vfirst(count - i);
             const vec factor = vload_part(dy + i, count - i);
-            for (int t = 0; t < taps; t++) {
+            NNF_EACH (t, taps) {
                 const vec value = (vec)(valid & (ivec)vload(x + offset[t] + i));
                 sum[t] = vfma(factor, value, sum[t]);
             }
         }
     }
-    for (int t = 0; t < taps; t++)
+    NNF_EACH (t, taps)
         total[t] = sum[t];
 }
 

@@ -14,16 +14,16 @@ enum {
 
 VINLINE void dot_block(int rows, int64_t k, const real *const row[2],
                        const real *const column[COLUMNS], vec sum[2][COLUMNS]) {
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < COLUMNS; j++)
+    NNF_EACH (i, rows)
+        NNF_EACH (j, COLUMNS)
             sum[i][j] = vzero();
     for (int64_t p = 0; p < k; p += VL) {
         vec left[2];
-        for (int i = 0; i < rows; i++)
+        NNF_EACH (i, rows)
             left[i] = vload_upto(row[i] + p, k - p);
-        for (int j = 0; j < COLUMNS; j++) {
+        NNF_EACH (j, COLUMNS) {
             const vec element = vload_upto(column[j] + p, k - p);
-            for (int i = 0; i < rows; i++)
+            NNF_EACH (i, rows)
                 sum[i][j] = vfma(left[i], element, sum[i][j]);
         }
     }
@@ -38,8 +38,8 @@ VINLINE void dot_tile(int rows, int64_t columns, int64_t k, const real *a, int64
             column[j] = b + p + MIN(j, columns - 1) * b_col;
         vec block[2][COLUMNS];
         dot_block(rows, MIN(DEPTHS, k - p), row, column, block);
-        for (int i = 0; i < rows; i++)
-            for (int j = 0; j < COLUMNS; j++)
+        NNF_EACH (i, rows)
+            NNF_EACH (j, COLUMNS)
                 sum[i][j] = p == 0 ? block[i][j] : sum[i][j] + block[i][j];
     }
 }

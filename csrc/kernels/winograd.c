@@ -50,8 +50,8 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, int64_t channels, cons
                            images + c / VL * images_group + t * VL, VL, 1, 0,
                            weights + c * vectors * VL, vectors * VL, VL, &sums);
         }
-        for (int i = 0; i < MR; i++)
-            for (int v = 0; v < vectors; v++) {
+        NNF_EACH (i, MR)
+            NNF_EACH (v, vectors) {
                 real *const to = products + v * products_group + (t + i) * VL;
                 vstore(to, more ? vload(to) + sums.sum[i][v] : sums.sum[i][v]);
             }

@@ -54,8 +54,8 @@ VINLINE void multiply_vectors(int vectors, int64_t tiles, const real *x, const r
             accumulate_turns(STEP, tiles, x + i, 1, VL, dy, VL, dy_group, NULL, 0, &t);
         else
             accumulate(STEP, vectors, tiles, x + i, 1, VL, 0, dy, VL, dy_group, &t);
-        for (int k = 0; k < STEP; k++)
-            for (int v = 0; v < vectors; v++) {
+        NNF_EACH (k, STEP)
+            NNF_EACH (v, vectors) {
                 real *const to = sums + (i + k) * pitch + v * VL;
                 vstore(to, more ? vload(to) + t.sum[k][v] : t.sum[k][v]);
             }
