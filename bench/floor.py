@@ -63,6 +63,18 @@ def conv2d(
     return product(2 * outputs * math.prod(weight[1:]), inputs, outputs)
 
 
+def conv_transpose2d(
+    x: Shape, weight: Shape, bias: Shape, stride: int = 1, padding: int = 0
+) -> Passes:
+    """Every pixel is sent out through all its kernels, those of the rims too."""
+    pixels = [
+        (size - 1) * stride + k - 2 * padding for size, k in zip(x[2:], weight[2:], strict=True)
+    ]
+    inputs = sum(map(math.prod, (x, weight, bias)))
+    outputs = x[0] * weight[1] * math.prod(pixels)
+    return product(2 * math.prod(x) * math.prod(weight[1:]), inputs, outputs)
+
+
 def gemm(a: Shape, b: Shape, transpose_b: bool = False) -> Passes:
     n = b[0] if transpose_b else b[1]
     return product(2 * math.prod(a) * n, math.prod(a) + math.prod(b), a[0] * n)
@@ -172,7 +184,8 @@ FAMILIES: dict[str, Callable[..., Passes]] = {
     **dict.fromkeys(("sgd_update", "momentum_update", "adagrad_update"), update),
     **dict.fromkeys(("rmsprop_update", "adadelta_update"), update),
     **dict.fromkeys(("adam_update", "adamw_update"), update),
-    **{"add": add, "col2im": col2im, "conv2d": conv2d, "cross_entropy": cross_entropy},
+    **{"add": add, "col2im": col2im, "cross_entropy": cross_entropy},
+    **{"conv2d": conv2d, "conv_transpose2d": conv_transpose2d},
     **{"dropout": dropout, "embedding": embedding, "gemm": gemm, "global_avg_pool2d": global_pool},
     **{"im2col": im2col, "infer": infer, "linear": linear, "mse_loss": mse_loss},
     **{"optimize": optimize, "self_attention": self_attention, "train": train},

@@ -18,6 +18,11 @@ def _conv(n: int, c: int, h: int, o: int, k: int, stride: int, padding: int) -> 
     return Layer("conv2d", arguments | {"stride": stride, "padding": padding})
 
 
+def _conv_transpose(n: int, c: int, h: int, o: int, k: int, stride: int, padding: int) -> Layer:
+    arguments = {"x": (n, c, h, h), "weight": (c, o, k, k), "bias": (o,)}
+    return Layer("conv_transpose2d", arguments | {"stride": stride, "padding": padding})
+
+
 def _fold(n: int, c: int, h: int, k: int, padding: int) -> dict[str, Layer]:
     """im2col of n images of c channels and h x h pixels, and its way back."""
     out, window = h + 2 * padding - k + 1, {"kernel_size": k, "padding": padding}
@@ -96,6 +101,7 @@ LAYERS = {
         "conv2d",
         {"x": (4, 64, 1, 16000), "weight": (64, 64, 1, 9), "bias": (64,), "padding": (0, 4)},
     ),
+    "conv transpose 64-32 4x4/2 on 14x14": _conv_transpose(100, 64, 14, 32, 4, 2, 1),
     **_fold(100, 1, 28, 5, 0),
     **_fold(100, 16, 28, 3, 1),
     **_fold(100, 64, 8, 3, 1),

@@ -25,6 +25,9 @@ OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
 # The way back: (dy, what forward returned, the row's arguments by name); dy fits the first result.
 BACKWARD: dict[str, Callable[..., Any]] = {
     "conv2d": lambda dy, y, x, weight, bias, **window: F.conv2d_backward(dy, x, weight, **window),
+    "conv_transpose2d": lambda dy, y, x, weight, bias, **window: F.conv_transpose2d_backward(
+        dy, x, weight, **window
+    ),
     "max_pool2d": lambda dy, y, x, **window: F.max_pool2d_backward(dy, y[1], x.shape, **window),
     "avg_pool2d": lambda dy, y, x, **window: F.avg_pool2d_backward(dy, x.shape, **window),
     "global_avg_pool2d": lambda dy, y, x: F.global_avg_pool2d_backward(dy, x.shape),

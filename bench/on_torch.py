@@ -47,6 +47,7 @@ def self_attention(qkv: Any, heads: int) -> Any:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "conv2d": F.conv2d,
+    "conv_transpose2d": F.conv_transpose2d,
     "im2col": lambda x, **window: F.unfold(x, **window),
     "col2im": lambda col, x_shape, **window: F.fold(col, x_shape[2:], **window),
     "max_pool2d": lambda x, **window: F.max_pool2d(x, **window),

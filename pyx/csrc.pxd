@@ -143,6 +143,12 @@ cdef extern from "nnfast.h" nogil:
                             const void *x, const void *weight, void *dx, void *dweight,
                             void *dbias)
 
+    int nnf_conv_transpose2d(nnf_dtype dtype, const nnf_conv *d, const void *x, const void *weight,
+                             const void *bias, int act, void *y)
+    int nnf_conv_transpose2d_backward(nnf_dtype dtype, const nnf_conv *d, const void *dy,
+                                      const void *x, const void *weight, void *dx, void *dweight,
+                                      void *dbias)
+
     int nnf_max_pool2d(nnf_dtype dtype, const nnf_pool *p, const void *x, int act, void *y,
                        uint8_t *index8, int32_t *index32)
     int nnf_max_pool2d_backward(nnf_dtype dtype, const nnf_pool *p, const void *dy,

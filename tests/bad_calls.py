@@ -35,6 +35,7 @@ def good_calls() -> dict[str, dict[str, Any]]:
     window = {"kernel_size": (3, 3), "stride": 1, "padding": 1, "dilation": 1}
     pool = {"kernel_size": 2, "stride": 2, "padding": 0}
     conv = {"stride": 1, "padding": 1, "dilation": 1, "groups": 2, "algo": "auto"}
+    transposed = {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2, "dilation": 1}
     labels, rate = np.array([0, 2]), {"lr": 0.1, "weight_decay": 0.1}
     loss = {"ignore_index": -100, "label_smoothing": 0.1, "reduction": "none"}
     stream = {"p": 0.5, "seed": 1, "offset": 2}
@@ -59,6 +60,14 @@ def good_calls() -> dict[str, dict[str, Any]]:
             **{"activation": "relu", **conv},
         },
         "conv2d_backward": {"dy": normal((2, 6, 6, 6)), "x": image, "weight": weight, **conv},
+        "conv_transpose2d": {
+            **{"x": image, "weight": normal((4, 3, 3, 3)), "bias": normal(6)},
+            **{"activation": "relu", **transposed},
+        },
+        "conv_transpose2d_backward": {
+            **{"dy": normal((2, 6, 12, 12)), "x": image, "weight": normal((4, 3, 3, 3))},
+            **transposed,
+        },
         "max_pool2d": {"x": image, **pool, "activation": "relu"},
         "max_pool2d_backward": {
             "dy": normal((2, 4, 3, 3)),
@@ -135,6 +144,8 @@ NOT_FLOATS = {"target", "indices", "dloss", "mask"}
 
 ANY_WIDTH = {  # arrays whose last axis may have any length
     ("conv2d", "x"),
+    ("conv_transpose2d", "x"),
+    ("conv_transpose2d", "weight"),
     ("batch_norm", "x"),
     ("batch_norm_inference", "x"),
     ("cross_entropy", "x"),
@@ -144,7 +155,7 @@ ANY_WIDTH = {  # arrays whose last axis may have any length
     ("cross_entropy_backward", "x"),
 }
 INTEGERS = {"stride": 1, "padding": 0, "dilation": 1, "kernel_size": 1, "groups": 1, "step": 1}
-INTEGERS |= {"count": 1, "num_embeddings": 0, "heads": 1}
+INTEGERS |= {"count": 1, "num_embeddings": 0, "heads": 1, "output_padding": 0}
 NOT_NEGATIVE = {"lr", "weight_decay", "momentum", "eps"}
 FRACTIONS = {"p", "beta1", "beta2", "alpha", "rho", "label_smoothing"}
 CHOICES = {"activation", "algo", "reduction", "approximate", "nonlinearity"}

@@ -30,8 +30,23 @@ class Conv(NamedTuple):
         return f"x{_text(self.x)}-w{_text(self.weight)}" + "".join(
             f"-{name}{_text(value)}"
             for name, value in self.options.items()
-            if value != Conv._field_defaults[name]
+            if value != self._field_defaults[name]
         )
+
+
+class ConvTranspose(NamedTuple):
+    """A transposed convolution: x (N, C, H, W), weight (C, O / groups, KH, KW)."""
+
+    x: tuple[int, int, int, int]
+    weight: tuple[int, int, int, int]
+    stride: IntPair = 1
+    padding: IntPair = 0
+    output_padding: IntPair = 0
+    groups: int = 1
+    dilation: IntPair = 1
+
+    options = Conv.options
+    __str__ = Conv.__str__
 
 
 class Pool(NamedTuple):
@@ -108,6 +123,28 @@ CONV = [
     Conv((2, 0, 4, 4), (3, 0, 3, 3)),  # no channels: the bias alone
     Conv((3, 5, 19, 17), (37, 5, 1, 1)),  # more outputs than inputs
     Conv((20, 6, 4, 5), (42, 3, 1, 1), groups=2),
+]
+
+CONV_TRANSPOSE = [
+    ConvTranspose((1, 1, 1, 1), (1, 1, 1, 1)),
+    ConvTranspose((2, 3, 5, 4), (3, 4, 3, 3)),
+    ConvTranspose((2, 4, 4, 5), (4, 3, 4, 4), stride=2, padding=1),  # twice the size
+    ConvTranspose((2, 3, 4, 5), (3, 5, 3, 3), stride=2, padding=1, output_padding=1),
+    ConvTranspose((2, 5, 4, 3), (5, 2, 2, 2), stride=2),  # kernels side by side
+    ConvTranspose((2, 3, 3, 4), (3, 2, 1, 2), stride=(3, 4), output_padding=(2, 1)),  # and gaps
+    ConvTranspose((2, 6, 4, 3), (6, 2, 3, 2), stride=(1, 3), padding=(2, 1), groups=3),
+    ConvTranspose((2, 4, 5, 6), (4, 1, 3, 3), stride=2, padding=1, groups=4),  # depthwise
+    ConvTranspose((2, 6, 5, 6), (6, 1, 3, 3), padding=1, groups=3),  # two kernels a channel
+    ConvTranspose((1, 2, 6, 5), (2, 3, 3, 2), padding=(1, 0), dilation=(2, 3)),
+    ConvTranspose((1, 3, 1, 20), (3, 2, 1, 5), stride=(1, 2), padding=(0, 2)),  # one-dimensional
+    ConvTranspose((1, 2, 5, 6), (2, 2, 3, 3), padding=3),  # the middle alone is left
+    ConvTranspose((2, 3, 17, 19), (3, 7, 5, 5), stride=2, padding=2, output_padding=(0, 1)),
+    ConvTranspose((2, 0, 3, 4), (0, 3, 2, 2)),  # no channels: the bias alone
+    ConvTranspose((0, 3, 4, 4), (3, 2, 3, 3), stride=2),  # empty batch
+    ConvTranspose((2, 3, 2, 2), (3, 0, 2, 2)),  # nothing to compute
+    ConvTranspose((2, 17, 14, 13), (17, 12, 3, 3), padding=1),  # by Winograd's algorithm,
+    ConvTranspose((2, 9, 11, 14), (9, 21, 3, 3), stride=2, padding=1, output_padding=1),  # strided
+    ConvTranspose((5, 20, 14, 14), (20, 33, 4, 4), stride=2, padding=1),  # many channels
 ]
 
 POOL = [

@@ -103,6 +103,10 @@ def convolution() -> None:
     x = np.nan_to_num(x, posinf=1, neginf=1)
     dy = F.conv2d(x, weight, **options)
     check("conv2d_backward", {"dy": dy, "x": x, "weight": weight, **options})
+    options |= {"padding": 0, "output_padding": int(RNG.integers(stride))}
+    check("conv_transpose2d", {"x": dy, "weight": weight, **options})
+    back = F.conv_transpose2d(dy, weight, **options)
+    check("conv_transpose2d_backward", {"dy": back, "x": dy, "weight": weight, **options})
 
 
 def product() -> None:

@@ -25,6 +25,9 @@ LAYERS = {
     "conv-leaky": (lambda: nn.Conv2d(4, 3, 3, activation="leaky_relu", rng=0), IMAGE),
     "conv-sigmoid": (lambda: nn.Conv2d(4, 3, 3, activation="sigmoid", rng=0), IMAGE),
     "conv-tanh": (lambda: nn.Conv2d(4, 3, 3, activation="tanh", rng=0), IMAGE),
+    "conv-transpose": (lambda: nn.ConvTranspose2d(4, 3, 4, 2, 1, rng=0), IMAGE),
+    "conv-transpose-groups": (lambda: nn.ConvTranspose2d(4, 6, 2, 3, 1, 2, 2, False, rng=0), IMAGE),
+    "conv-transpose-tanh": (lambda: nn.ConvTranspose2d(4, 2, 3, activation="tanh", rng=0), IMAGE),
     "max-pool": (lambda: nn.MaxPool2d(2), IMAGE),
     "max-pool-overlap": (lambda: nn.MaxPool2d(3, 2, 1), IMAGE),
     "avg-pool": (lambda: nn.AvgPool2d((2, 3)), IMAGE),
@@ -340,9 +343,10 @@ def test_flatten_keeps_the_first_axis_whatever_follows(shape, backend):
     assert layer.backward(y).shape == shape
 
 
-TORCH_DEFAULTS = ["Linear", "Conv2d", "MaxPool2d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d"]
-TORCH_DEFAULTS += ["LayerNorm", "LeakyReLU", "GELU", "Dropout", "Embedding", "LSTM", "GRU", "RNN"]
-TORCH_DEFAULTS += ["MultiheadAttention", "TransformerEncoderLayer", "CrossEntropyLoss", "MSELoss"]
+TORCH_DEFAULTS = ["Linear", "Conv2d", "ConvTranspose2d", "MaxPool2d", "AvgPool2d", "BatchNorm1d"]
+TORCH_DEFAULTS += ["BatchNorm2d", "LayerNorm", "LeakyReLU", "GELU", "Dropout", "Embedding", "LSTM"]
+TORCH_DEFAULTS += ["GRU", "RNN", "MultiheadAttention", "TransformerEncoderLayer"]
+TORCH_DEFAULTS += ["CrossEntropyLoss", "MSELoss"]
 
 
 @pytest.mark.parametrize("name", TORCH_DEFAULTS)

@@ -51,6 +51,17 @@ def test_conv_gradient(case: cases.Conv) -> None:
     assert_gradient(dbias, lambda b: ref.conv2d(x, weight, b, **case.options), bias, dy)
 
 
+@pytest.mark.parametrize("case", small(cases.CONV_TRANSPOSE), ids=str)
+def test_conv_transpose_gradient(case: cases.ConvTranspose) -> None:
+    x, weight = normal(case.x), normal(case.weight, seed=1)
+    bias, options = normal(case.weight[1] * case.groups, seed=2), case.options
+    dy = normal(ref.conv_transpose2d(x, weight, bias, **options).shape, seed=3)
+    dx, dweight, dbias = ref.conv_transpose2d_backward(dy, x, weight, **options)
+    assert_gradient(dx, lambda x: ref.conv_transpose2d(x, weight, bias, **options), x, dy)
+    assert_gradient(dweight, lambda w: ref.conv_transpose2d(x, w, bias, **options), weight, dy)
+    assert_gradient(dbias, lambda b: ref.conv_transpose2d(x, weight, b, **options), bias, dy)
+
+
 @pytest.mark.parametrize("case", cases.CONV, ids=str)
 def test_col2im_is_the_transpose_of_im2col(case: cases.Conv) -> None:
     window = (case.weight[2:], case.stride, case.padding, case.dilation)

@@ -40,6 +40,22 @@ def test_conv(case: cases.Conv) -> None:
         assert_equal(ours, tensor.grad)
 
 
+# PyTorch refuses weights without channels.
+@pytest.mark.parametrize("case", [c for c in cases.CONV_TRANSPOSE if all(c.weight)], ids=str)
+def test_conv_transpose(case: cases.ConvTranspose) -> None:
+    x, weight = normal(case.x), normal(case.weight, seed=1)
+    bias = normal(case.weight[1] * case.groups, seed=2)
+    inputs = tensors(x, weight, bias)
+    y = ref.conv_transpose2d(x, weight, bias, **case.options)
+    theirs = F.conv_transpose2d(*inputs, **case.options)
+    assert_equal(y, theirs)
+    dy = normal(y.shape, seed=3)
+    theirs.backward(torch.tensor(dy))
+    gradients = ref.conv_transpose2d_backward(dy, x, weight, **case.options)
+    for ours, tensor in zip(gradients, inputs, strict=True):
+        assert_equal(ours, tensor.grad)
+
+
 @pytest.mark.parametrize("case", cases.POOL, ids=str)
 def test_pool(case: cases.Pool) -> None:
     x, window = normal(case.x), case[1:]

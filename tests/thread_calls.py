@@ -65,6 +65,11 @@ def conv_gradients(x: Array, weight: Array, algo: str, **window: int) -> tuple[A
     return core.conv2d_backward(dy, x, weight, **window, algo=algo)
 
 
+def transposed(x: Array, outputs: int, size: int) -> tuple[Array, Array]:
+    weight = normal((x.shape[1], outputs, size, size), np.float32, 2)
+    return weight, normal(outputs, np.float32, 3)
+
+
 # One of each algorithm, and of each way through it that conv.c and its like choose by size.
 CONVOLUTIONS: tuple[tuple[Array, Array, str, dict[str, int]], ...] = (
     (IMAGES, normal((62, 1, 3, 3), np.float32, 2), "depthwise", {"groups": 31}),
@@ -80,6 +85,12 @@ CONVOLUTIONS: tuple[tuple[Array, Array, str, dict[str, int]], ...] = (
     (DEEP, DEEP_WEIGHT, "gemm", {"padding": 1}),
     (IMAGES, normal((20, 31, 3, 3), np.float32, 2), "gemm", {"stride": 2}),
     (IMAGES, normal((20, 31, 1, 1), np.float32, 2), "gemm", {}),
+)
+
+TRANSPOSED: tuple[tuple[Array, Array, Array, dict[str, int]], ...] = (
+    (DEEP, *transposed(DEEP, 30, 3), {"padding": 1}),
+    (DEEP, *transposed(DEEP, 30, 4), {"stride": 2, "padding": 1}),
+    (IMAGES, *transposed(IMAGES, 3, 5), {"stride": 2, "padding": 2, "output_padding": 1}),
 )
 
 
@@ -177,6 +188,14 @@ CALLS: dict[str, Callable[[], Any]] = {
     "conv2d": lambda: tuple(convolved(*case, **window) for *case, window in CONVOLUTIONS),
     "conv2d_backward": lambda: tuple(
         conv_gradients(*case, **window) for *case, window in CONVOLUTIONS
+    ),
+    "conv_transpose2d": lambda: tuple(
+        core.conv_transpose2d(*case, bias, activation="relu", **window)
+        for *case, bias, window in TRANSPOSED
+    ),
+    "conv_transpose2d_backward": lambda: tuple(
+        core.conv_transpose2d_backward(core.conv_transpose2d(*case, **window), *case, **window)
+        for *case, _, window in TRANSPOSED
     ),
     "max_pool2d": pooled,
     "max_pool2d_backward": lambda: core.max_pool2d_backward(*pooled(), IMAGE.shape, 2),

@@ -1,10 +1,13 @@
-/* conv.c: chooses the algorithm of a convolution.
+/* conv.c: chooses the algorithm of a convolution, and of a transposed one.
  *
  * x (n, c, h, w), weight (k, c / groups, kh, kw), scale and bias (k) or NULL, y and dy (n, k, oh,
- * ow), dx as x or NULL, dweight as weight, dbias (k) or NULL.
+ * ow), dx as x or NULL, dweight as weight, dbias (k) or NULL. Transposed, x and y change places:
+ * x and dx are (n, k, oh, ow), y and dy (n, c, h, w), bias and dbias (c).
  */
 #include "activate.h"
 #include "conv.h"
+#include "elementwise.h"
+#include "sum.h"
 
 /* Each channel by itself, where the kernels that GEMM could put side by side are few and the frame,
  * whose rows are some vectors longer than the image's, is neither mostly margin nor too large. */
@@ -111,4 +114,60 @@ int FN(conv2d_backward)(const nnf_conv *d, int algo, const real *dy, const real 
     const algorithm *const chosen = choose(d, algo, false);
     const int status = dx ? chosen->backward_input(d, dy, weight, dx) : NNF_OK;
     return status == NNF_OK ? chosen->backward_weight(d, dy, x, dweight, dbias) : status;
+}
+
+/* y plus its channel's bias, activated. */
+static void finish_planes(const nnf_conv *d, const real *bias, nnf_activation act, real *y) {
+    const int64_t planes = d->n * d->c, size = d->h * d->w;
+    PARALLEL_FOR_BACK(p, planes, 0.1 * (double)(planes * size), {
+        real *const plane = y + p * size;
+        const vec term = vset1(bias ? bias[p % d->c] : 0);
+        MAP_ROW(0, size, plane, activate(LOAD(plane) + term, act));
+    });
+}
+
+int FN(conv_transpose2d)(const nnf_conv *d, const real *x, const real *weight, const real *bias,
+                         int act, real *y) {
+    const int64_t size = d->n * d->c * d->h * d->w;
+    const nnf_activation in_registers = activation_in_registers(act);
+    int status = NNF_OK;
+    if (size == 0)
+        return NNF_OK;
+    if (d->k == 0)
+        memset(y, 0, (size_t)size * sizeof(real));
+    else
+        status = choose(d, NNF_CONV_AUTO, false)->backward_input(d, x, weight, y);
+    if (status != NNF_OK)
+        return status;
+    if (bias || in_registers != NNF_LINEAR)
+        finish_planes(d, bias, in_registers, y);
+    return activation_pass(act, size, y);
+}
+
+static void bias_gradient(const nnf_conv *d, const real *dy, real *dbias) {
+    const int64_t size = d->h * d->w;
+    PARALLEL_FOR(c, d->c, 0.1 * (double)(d->n * d->c * size), {
+        double total = 0;
+        for (int64_t n = 0; n < d->n; n++)
+            total += sum_of(size, dy + (n * d->c + c) * size);
+        dbias[c] = (real)total;
+    });
+}
+
+int FN(conv_transpose2d_backward)(const nnf_conv *d, const real *dy, const real *x,
+                                  const real *weight, real *dx, real *dweight, real *dbias) {
+    const conv_finish plain = {NULL, NULL, NNF_LINEAR};
+    if (dbias)
+        bias_gradient(d, dy, dbias);
+    if (d->n * d->c * d->k == 0) { /* nothing was computed, so nothing depends on anything */
+        memset(dweight, 0, (size_t)(d->k * (d->c / d->groups) * d->kh * d->kw) * sizeof(real));
+        if (dx)
+            memset(dx, 0, (size_t)(d->n * d->k * d->oh * d->ow) * sizeof(real));
+        return NNF_OK;
+    }
+    const int status =
+        dx ? choose(d, NNF_CONV_AUTO, true)->forward(d, dy, weight, &plain, dx) : NNF_OK;
+    return status == NNF_OK
+               ? choose(d, NNF_CONV_AUTO, false)->backward_weight(d, x, dy, dweight, NULL)
+               : status;
 }

@@ -27,6 +27,7 @@ from .attention import (
     self_attention_backward,
 )
 from .conv import col2im, conv2d, conv2d_backward, im2col
+from .conv_transpose import conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout_backward
 from .elementwise import add
 from .embedding import embedding, embedding_backward, embedding_backward_rows
@@ -75,6 +76,8 @@ __all__ = [
     "col2im",
     "conv2d",
     "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",

@@ -4,6 +4,7 @@ from nnfast.layers.activation import GELU, LeakyReLU, ReLU, Sigmoid, Tanh
 from nnfast.layers.attention import MultiheadAttention
 from nnfast.layers.base import Layer
 from nnfast.layers.conv import Conv2d
+from nnfast.layers.conv_transpose import ConvTranspose2d
 from nnfast.layers.dropout import Dropout
 from nnfast.layers.embedding import Embedding
 from nnfast.layers.flatten import Flatten
@@ -30,6 +31,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",

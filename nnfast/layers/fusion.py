@@ -11,13 +11,14 @@ import numpy as np
 from nnfast.layers.activation import ReLU
 from nnfast.layers.base import Layer
 from nnfast.layers.conv import Conv2d
+from nnfast.layers.conv_transpose import ConvTranspose2d
 from nnfast.layers.linear import Linear
 from nnfast.layers.norm import BatchNorm1d, BatchNorm2d
 from nnfast.layers.parameter import Array
 from nnfast.layers.pool import MaxPool2d
 
 NORMS = (BatchNorm1d, BatchNorm2d)
-FUSING = (Linear, Conv2d, MaxPool2d, *NORMS)
+FUSING = (Linear, Conv2d, ConvTranspose2d, MaxPool2d, *NORMS)
 FUSING_BACKWARD = (MaxPool2d, *NORMS)  # their backward includes the ReLU
 
 Work = tuple[Callable[[Array], Array], list[Layer]]

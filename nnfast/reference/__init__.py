@@ -24,6 +24,7 @@ from .attention import (
 )
 from .batchnorm import batch_norm, batch_norm_backward, batch_norm_inference, batch_norm_update
 from .conv import conv2d, conv2d_backward
+from .conv_transpose import conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout_backward
 from .elementwise import add
 from .embedding import embedding, embedding_backward, embedding_backward_rows
@@ -72,6 +73,8 @@ __all__ = [
     "col2im",
     "conv2d",
     "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",

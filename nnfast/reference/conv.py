@@ -34,7 +34,7 @@ def conv2d(
     _checks.choice("activation", activation, ACTIVATIONS)
     _checks.vector("scale", scale, weight.shape[0], like=x)
     _checks.vector("bias", bias, weight.shape[0], like=x)
-    col = _unfolded(x, groups, window)  # (G, N*OH*OW, C/G*KH*KW)
+    col = unfolded(x, groups, window)  # (G, N*OH*OW, C/G*KH*KW)
     kernels = weight.reshape(groups, weight.shape[0] // groups, col.shape[2])
     rows = col @ kernels.transpose(0, 2, 1)  # (G, N*OH*OW, O/G)
     if scale is not None:
@@ -63,27 +63,40 @@ def conv2d_backward(
     dy: (N, O, OH, OW), x: (N, C, H, W), weight: (O, C/groups, KH, KW).
     """
     groups, window = _check(x, weight, stride, padding, dilation, groups, algo)
-    kernel, steps, pads, holes, out = window
-    (n, c, h, w), o = x.shape, weight.shape[0]
     _checks.floats(x=x, dy=dy)
-    _checks.shape("dy", dy, (n, o, *out))
+    _checks.shape("dy", dy, (x.shape[0], weight.shape[0], *window[-1]))
 
-    rows = dy.reshape(n, groups, o // groups, *out).transpose(1, 0, 3, 4, 2)
-    rows = rows.reshape(groups, n * math.prod(out), o // groups)
-    dweight = rows.transpose(0, 2, 1) @ _unfolded(x, groups, window)
+    rows = pixel_rows(dy, groups)
+    dweight = rows.transpose(0, 2, 1) @ unfolded(x, groups, window)
     dbias = np.sum(dy, axis=(0, 2, 3)) if needs_dbias else None
     dx = None
     if needs_dx:
-        col = rows @ weight.reshape(groups, o // groups, dweight.shape[2])
-        taps = col.reshape(groups, n, *out, c // groups, *kernel).transpose(1, 0, 4, 5, 6, 2, 3)
-        dx = fold(taps.reshape(n, c, *kernel, *out), (n, c, h, w), steps, pads, holes)
+        dx = folded(rows, weight, x.shape, groups, window)
     return dx, dweight.reshape(weight.shape), dbias
 
 
 Window = tuple[Pair, Pair, Pair, Pair, Pair]
 
 
-def _unfolded(x: Array, groups: int, window: Window) -> Array:
+def pixel_rows(y: Array, groups: int) -> Array:
+    """Return the pixels of each group as rows: (G, N*OH*OW, O/G)."""
+    n, o, *out = y.shape
+    rows = y.reshape(n, groups, o // groups, *out).transpose(1, 0, 3, 4, 2)
+    return rows.reshape(groups, n * math.prod(out), o // groups)
+
+
+def folded(
+    rows: Array, weight: Array, x_shape: tuple[int, ...], groups: int, window: Window
+) -> Array:
+    """Return what `pixel_rows` of a result send back to where they came from: (N, C, H, W)."""
+    kernel, steps, pads, holes, out = window
+    n, c, h, w = x_shape
+    col = rows @ weight.reshape(groups, rows.shape[2], c // groups * math.prod(kernel))
+    taps = col.reshape(groups, n, *out, c // groups, *kernel).transpose(1, 0, 4, 5, 6, 2, 3)
+    return fold(taps.reshape(n, c, *kernel, *out), (n, c, h, w), steps, pads, holes)
+
+
+def unfolded(x: Array, groups: int, window: Window) -> Array:
     """Return the windows of each group as rows: (G, N*OH*OW, C/G*KH*KW)."""
     (n, c), kernel, out = x.shape[:2], window[0], window[-1]
     taps = unfold(x, *window).reshape(n, groups, c // groups, *kernel, *out)
