@@ -43,7 +43,8 @@ cdef int set_conv_transpose(nnf_conv *d, object x, object weight, object stride,
     if d.h < 1 or d.w < 1:
         raise ValueError(f"padding {(d.pad_h, d.pad_w)} leaves nothing of a result of "
                          f"{(d.h + 2 * d.pad_h, d.w + 2 * d.pad_w)} pixels")
-    check_size(<double>d.n * d.c * (d.h + 2 * d.pad_h) * (d.w + 2 * d.pad_w), "stride")
+    cdef double planes = max(1.0, <double>d.n * d.c)  # h * w has to fit where there are none, too
+    check_size(planes * (d.h + 2 * d.pad_h) * (d.w + 2 * d.pad_w), "stride")
     return 0
 
 

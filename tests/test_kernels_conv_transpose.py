@@ -139,6 +139,7 @@ def test_it_is_the_transpose_of_a_convolution(data):
         ({"padding": (9, 0)}, "padding .* leaves nothing of a result"),
         ({"stride": 2**29, "output_padding": 0}, "stride"),
         ({"dilation": 2**29}, "stride"),
+        ({"x": normal((0, 4, 5, 6)), "stride": 2**30}, "stride"),
         ({"activation": "gelu"}, "activation"),
     ],
 )

@@ -102,6 +102,6 @@ def _check(
     height, width = (size - 2 * p for size, p in zip(padded, pads, strict=True))
     if height < 1 or width < 1:
         raise ValueError(f"padding {pads} leaves nothing of a result of {tuple(padded)} pixels")
-    _checks.bytes_fit("stride", n, outputs, *padded)
+    _checks.bytes_fit("stride", max(1, n * outputs), *padded)
     window = (kernel, steps, pads, holes, (out[0], out[1]))
     return groups, window, (n, outputs, height, width)
