@@ -19,8 +19,8 @@ def _conv(n: int, c: int, h: int, o: int, k: int, stride: int, padding: int) -> 
 
 
 def _conv_transpose(n: int, c: int, h: int, o: int, k: int, stride: int, padding: int) -> Layer:
-    arguments = {"x": (n, c, h, h), "weight": (c, o, k, k), "bias": (o,)}
-    return Layer("conv_transpose2d", arguments | {"stride": stride, "padding": padding})
+    arguments = _conv(n, c, h, o, k, stride, padding).arguments
+    return Layer("conv_transpose2d", arguments | {"weight": (c, o, k, k)})
 
 
 def _fold(n: int, c: int, h: int, k: int, padding: int) -> dict[str, Layer]:

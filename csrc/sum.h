@@ -70,6 +70,15 @@ __attribute__((unused, noinline)) static dvec sum_pairwise(int64_t n, const real
 
 VINLINE double sum_of(int64_t n, const real *x) { return dsum(sum_pairwise(n, x)); }
 
+/* The sum of a channel of x (n, channels, size). */
+static inline double sum_of_channel(int64_t n, int64_t channels, int64_t size, int64_t channel,
+                                    const real *x) {
+    double total = 0;
+    for (int64_t i = 0; i < n; i++)
+        total += sum_of(size, x + (i * channels + channel) * size);
+    return total;
+}
+
 /* y (width), the sums of the columns of x (len, width), rows `pitch` apart, with the bits of
  * reduce_sum but by the calling thread alone (reduce.c). */
 int FN_OTHER(sum_columns)(int64_t len, int64_t width, int64_t pitch, const real *x, real *y);

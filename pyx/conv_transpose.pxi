@@ -21,9 +21,7 @@ cdef int set_conv_transpose(nnf_conv *d, object x, object weight, object stride,
     d.kh, d.kw = kernel[2], kernel[3]
     d.groups = check_int(groups, "groups", 1)
     d.c = checked_product(kernel[1], d.groups, "groups")
-    check_pair(stride, "stride", 1, &d.stride_h, &d.stride_w)
-    check_pair(padding, "padding", 0, &d.pad_h, &d.pad_w)
-    check_pair(dilation, "dilation", 1, &d.dilation_h, &d.dilation_w)
+    set_steps(d, stride, padding, dilation, "weight")
     check_pair(output_padding, "output_padding", 0, &more_h, &more_w)
     if d.k % d.groups != 0:
         raise ValueError(f"groups must divide the channels of x, {d.k}, got {d.groups}")
@@ -32,12 +30,9 @@ cdef int set_conv_transpose(nnf_conv *d, object x, object weight, object stride,
                          f"got {weight.shape}")
     if d.oh < 1 or d.ow < 1:
         raise ValueError(f"x must have a height and width of at least 1, got {x.shape}")
-    if not (1 <= d.kh <= MAX_SIZE and 1 <= d.kw <= MAX_SIZE):
-        raise ValueError(f"weight must have a height and width of at least 1, got {(d.kh, d.kw)}")
     if more_h >= d.stride_h or more_w >= d.stride_w:
         raise ValueError(f"output_padding must be smaller than stride {(d.stride_h, d.stride_w)}, "
                          f"got {(more_h, more_w)}")
-    check_size(<double>d.kh * d.kw, "weight")
     d.h = inputs_along(d.oh, d.kh, d.stride_h, d.pad_h, d.dilation_h, more_h)
     d.w = inputs_along(d.ow, d.kw, d.stride_w, d.pad_w, d.dilation_w, more_w)
     if d.h < 1 or d.w < 1:
@@ -70,9 +65,7 @@ def conv_transpose2d_backward(dy, x, weight, stride=1, padding=0, output_padding
     set_conv_transpose(&d, x, weight, stride, padding, output_padding, groups, dilation)
     check_array(dy, "dy", 4)
     check_same_dtype(dy, "dy", x, "x")
-    cdef const intp *shape = cnp.PyArray_DIMS(dy)
-    if shape[0] != d.n or shape[1] != d.c or shape[2] != d.h or shape[3] != d.w:
-        raise ValueError(f"dy must have shape {(d.n, d.c, d.h, d.w)}, got {dy.shape}")
+    check_image_shape(dy, "dy", d.n, d.c, d.h, d.w)
     cdef cnp.ndarray dx = new_like(x) if needs_dx else None
     cdef cnp.ndarray dweight = new_like(weight)
     cdef cnp.ndarray dbias = new_1d(d.c, x) if needs_dbias else None

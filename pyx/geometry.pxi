@@ -44,16 +44,22 @@ cdef int64_t outputs_along(int64_t size, int64_t kernel, int64_t stride, int64_t
     return room // stride + 1 if room >= 0 else 0
 
 
-cdef int set_window(nnf_conv *d, object stride, object padding, object dilation,
-                    str kernel_name) except -1:
-    """Stride, padding, dilation and the output size, from d's image and kernel size."""
+cdef int set_steps(nnf_conv *d, object stride, object padding, object dilation,
+                   str kernel_name) except -1:
+    """Stride, padding and dilation of d's kernel, whose size is checked too."""
     check_pair(stride, "stride", 1, &d.stride_h, &d.stride_w)
     check_pair(padding, "padding", 0, &d.pad_h, &d.pad_w)
     check_pair(dilation, "dilation", 1, &d.dilation_h, &d.dilation_w)
     if not (1 <= d.kh <= MAX_SIZE and 1 <= d.kw <= MAX_SIZE):
         raise ValueError(f"{kernel_name} must have a height and width of at least 1, "
                          f"got {(d.kh, d.kw)}")
-    check_size(<double>d.kh * d.kw, kernel_name)
+    return check_size(<double>d.kh * d.kw, kernel_name)
+
+
+cdef int set_window(nnf_conv *d, object stride, object padding, object dilation,
+                    str kernel_name) except -1:
+    """The same and the output size, from d's image and kernel size."""
+    set_steps(d, stride, padding, dilation, kernel_name)
     check_size(<double>d.n * d.c * (d.h + 2 * d.pad_h) * (d.w + 2 * d.pad_w), "padding")
     d.oh = outputs_along(d.h, d.kh, d.stride_h, d.pad_h, d.dilation_h)
     d.ow = outputs_along(d.w, d.kw, d.stride_w, d.pad_w, d.dilation_w)
@@ -71,11 +77,16 @@ cdef int set_kernel(nnf_conv *d, object kernel_size, object stride, object paddi
     return set_window(d, stride, padding, dilation, "kernel_size")
 
 
+cdef int check_image_shape(cnp.ndarray dy, str name, int64_t n, int64_t c, int64_t h,
+                           int64_t w) except -1:
+    """Raise unless dy, an array of four axes, has the shape (n, c, h, w)."""
+    cdef const intp *shape = cnp.PyArray_DIMS(dy)
+    if shape[0] != n or shape[1] != c or shape[2] != h or shape[3] != w:
+        raise ValueError(f"{name} must have shape {(n, c, h, w)}, got {(<object>dy).shape}")
+    return 0
+
+
 cdef int check_output_shape(cnp.ndarray dy, str name, int64_t channels,
                             const nnf_conv *d) except -1:
     """Raise unless dy, an array of four axes, has the shape (n, channels, oh, ow)."""
-    cdef const intp *shape = cnp.PyArray_DIMS(dy)
-    if shape[0] != d.n or shape[1] != channels or shape[2] != d.oh or shape[3] != d.ow:
-        raise ValueError(f"{name} must have shape {(d.n, channels, d.oh, d.ow)}, "
-                         f"got {(<object>dy).shape}")
-    return 0
+    return check_image_shape(dy, name, d.n, channels, d.oh, d.ow)

@@ -90,15 +90,10 @@ int FN(conv2d)(const nnf_conv *d, int algo, const real *x, const real *weight, c
     return status == NNF_OK ? activation_pass(act, size, y) : status;
 }
 
-/* Of an image without channels the bias is all there is. */
-static int bias_alone(const nnf_conv *d, const real *dy, real *dbias) {
-    const int64_t size = d->oh * d->ow;
-    for (int64_t k = 0; k < d->k; k++) {
-        dbias[k] = 0;
-        for (int64_t i = 0; i < d->n * size; i++)
-            dbias[k] += dy[(i / size * d->k + k) * size + i % size];
-    }
-    return NNF_OK;
+/* dbias (channels), the sums of dy (n, channels, size). */
+static void bias_gradient(int64_t n, int64_t channels, int64_t size, const real *dy, real *dbias) {
+    PARALLEL_FOR(c, channels, 0.1 * (double)(n * channels * size),
+                 dbias[c] = (real)sum_of_channel(n, channels, size, c, dy));
 }
 
 int FN(conv2d_backward)(const nnf_conv *d, int algo, const real *dy, const real *x,
@@ -109,7 +104,9 @@ int FN(conv2d_backward)(const nnf_conv *d, int algo, const real *dy, const real 
         memset(dweight, 0, (size_t)dweight_size * sizeof(real));
         if (dx)
             memset(dx, 0, (size_t)dx_size * sizeof(real));
-        return dbias ? bias_alone(d, dy, dbias) : NNF_OK;
+        if (dbias) /* of an image without channels it is all there is */
+            bias_gradient(d->n, d->k, d->oh * d->ow, dy, dbias);
+        return NNF_OK;
     }
     const algorithm *const chosen = choose(d, algo, false);
     const int status = dx ? chosen->backward_input(d, dy, weight, dx) : NNF_OK;
@@ -144,21 +141,11 @@ int FN(conv_transpose2d)(const nnf_conv *d, const real *x, const real *weight, c
     return activation_pass(act, size, y);
 }
 
-static void bias_gradient(const nnf_conv *d, const real *dy, real *dbias) {
-    const int64_t size = d->h * d->w;
-    PARALLEL_FOR(c, d->c, 0.1 * (double)(d->n * d->c * size), {
-        double total = 0;
-        for (int64_t n = 0; n < d->n; n++)
-            total += sum_of(size, dy + (n * d->c + c) * size);
-        dbias[c] = (real)total;
-    });
-}
-
 int FN(conv_transpose2d_backward)(const nnf_conv *d, const real *dy, const real *x,
                                   const real *weight, real *dx, real *dweight, real *dbias) {
     const conv_finish plain = {NULL, NULL, NNF_LINEAR};
     if (dbias)
-        bias_gradient(d, dy, dbias);
+        bias_gradient(d->n, d->c, d->h * d->w, dy, dbias);
     if (d->n * d->c * d->k == 0) { /* nothing was computed, so nothing depends on anything */
         memset(dweight, 0, (size_t)(d->k * (d->c / d->groups) * d->kh * d->kw) * sizeof(real));
         if (dx)

@@ -57,11 +57,7 @@ static void flush(int64_t taps, vec *sum, double *total) {
 }
 
 real FN(depthwise_bias)(const nnf_conv *d, int64_t k, const real *dy) {
-    const int64_t size = d->oh * d->ow;
-    double total = 0;
-    for (int64_t n = 0; n < d->n; n++)
-        total += sum_of(size, dy + (n * d->k + k) * size);
-    return (real)total;
+    return (real)sum_of_channel(d->n, d->k, d->oh * d->ow, k, dy);
 }
 
 /* dweight (m, taps) of channel c; `in` is the frame of x. */

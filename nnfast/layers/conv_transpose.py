@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from nnfast import functional as F
 from nnfast import init as _init
-from nnfast.layers.activation import activation_backward
-from nnfast.layers.base import Layer
-from nnfast.layers.checks import ACTIVATIONS, integer, one_of, pair, same_dtype, short
-from nnfast.layers.conv import IntPair
-from nnfast.layers.parameter import Array, Parameter
+from nnfast.layers.checks import pair
+from nnfast.layers.conv import Convolution, IntPair
+from nnfast.layers.parameter import Array
 
 
-class ConvTranspose2d(Layer):
+class ConvTranspose2d(Convolution):
     """Two-dimensional transposed convolution of a batch of images (NCHW), bias and activation.
 
     What `Conv2d` with the same numbers takes from large images to small ones, it takes back to
@@ -57,6 +56,8 @@ class ConvTranspose2d(Layer):
     ICCV 2015, for the initial weights.
     """
 
+    _usual: ClassVar = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
+
     def __init__(
         self,
         in_channels: int,
@@ -74,90 +75,27 @@ class ConvTranspose2d(Layer):
         rng: np.random.Generator | int | None = None,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
-        self.in_channels = integer("in_channels", in_channels)
-        self.out_channels = integer("out_channels", out_channels)
-        self.kernel_size = pair("kernel_size", kernel_size, 1)
-        self.stride = pair("stride", stride, 1)
-        self.padding = pair("padding", padding, 0)
+        super().__init__(
+            *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups),
+            *(bias, activation, partial(_turned, _init.get(init), groups), bias_init, rng, dtype),
+        )
         self.output_padding = pair("output_padding", output_padding, 0)
-        self.groups = integer("groups", groups)
-        self.dilation = pair("dilation", dilation, 1)
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"groups must divide in_channels={in_channels} and "
-                f"out_channels={out_channels}, got {groups}"
-            )
         if any(more >= step for more, step in zip(self.output_padding, self.stride, strict=True)):
             raise ValueError(
                 f"output_padding must be smaller than stride={stride}, got {output_padding}"
             )
-        self.activation: str | None = one_of("activation", activation, ACTIVATIONS)
-        if rng is not None:
-            rng = np.random.default_rng(rng)
-        shape = (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
-        how = partial(_turned, _init.get(init), self.groups)
-        self.weight = Parameter.drawn(shape, how, rng, dtype, "weight")
-        outputs = (self.out_channels,)
-        self.bias = Parameter.drawn(outputs, bias_init, rng, dtype, "bias") if bias else None
-        self._options = (
-            *(self.stride, self.padding, self.output_padding),
-            *(self.groups, self.dilation),
-        )
+        window = (self.stride, self.padding, self.output_padding)
+        self._options = (*window, self.groups, self.dilation)
 
-    def forward(self, x: Array) -> Array:
-        """Map x (N, in_channels, H, W) to (N, out_channels, OH, OW).
+    def _weight_shape(self) -> tuple[int, int, int, int]:
+        return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
 
-        Raises
-        ------
-        TypeError
-            x is float64 and the weights are float32.
-        ValueError
-            x has other channels, no pixels, or so few that the padding leaves nothing.
-        """
-        y = self.forward_fused(x, self.activation)
-        self._saved = (x, y if self.activation else None)
-        return y
+    def _call(self, x: Array, weight: Array, bias: Array | None, activation: str | None) -> Array:
+        return F.conv_transpose2d(x, weight, bias, *self._options, activation)
 
-    def forward_fused(self, x: Array, activation: str | None) -> Array:
-        """Do `forward` with this activation, whose backward is the caller's."""
-        weight = self.weight.expect()
-        bias = None if self.bias is None else self.bias.expect()
-        try:
-            y = F.conv_transpose2d(x, weight, bias, *self._options, activation)
-        except ValueError:
-            shape: tuple[int, ...] = getattr(x, "shape", ())
-            if len(shape) == 4 and shape[1] != self.in_channels:
-                raise ValueError(
-                    f"x must have shape (N, {self.in_channels}, H, W) for ConvTranspose2d, "
-                    f"got {shape}"
-                ) from None
-            raise
-        same_dtype(self, y, weight)
-        self._saved = (x, None)
-        return y
-
-    def backward(self, dout: Array, needs_dx: bool = True) -> Array | None:
-        """Take dout (N, out_channels, OH, OW), return dx (N, in_channels, H, W)."""
-        x, y = self._take()
-        dy = activation_backward(self.activation, dout, y)
-        has_bias = self.bias is not None
-        dx, dw, db = F.conv_transpose2d_backward(
-            dy, x, self.weight.data, *self._options, needs_dx, has_bias
-        )
-        self.weight.collect(dw)
-        if self.bias is not None and db is not None:
-            self.bias.collect(db)
-        return dx
-
-    def _describe(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, {short(self.kernel_size)}"
-        usual = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
-        for name, number in usual.items():
-            value = getattr(self, name)
-            text += f", {name}={short(value)}" if value != (number, number) else ""
-        text += f", groups={self.groups}" if self.groups != 1 else ""
-        text += "" if self.bias is not None else ", bias=False"
-        return text + (f", activation={self.activation!r}" if self.activation else "")
+    def _gradients(self, dy: Array, x: Array, needs_dx: bool, needs_dbias: bool) -> tuple[Any, ...]:
+        needed = (needs_dx, needs_dbias)
+        return F.conv_transpose2d_backward(dy, x, self.weight.data, *self._options, *needed)
 
 
 def _turned(

@@ -6,6 +6,7 @@ from . import _checks
 from ._checks import ACTIVATIONS, Array, IntPair
 from .activation import apply
 from .conv import Window, folded, pixel_rows, unfolded
+from .im2col import pairs
 
 
 def conv_transpose2d(
@@ -79,10 +80,7 @@ def _check(
     _checks.ndim("weight", weight, 4)
     groups = _checks.integer("groups", groups, 1)
     (n, c), out, outputs = x.shape[:2], x.shape[2:], weight.shape[1] * groups
-    kernel = _checks.pair("weight", weight.shape[2:], 1)
-    steps = _checks.pair("stride", stride, 1)
-    pads = _checks.pair("padding", padding, 0)
-    holes = _checks.pair("dilation", dilation, 1)
+    kernel, steps, pads, holes = pairs(weight.shape[2:], stride, padding, dilation, "weight")
     more = _checks.pair("output_padding", output_padding, 0)
     if c % groups:
         raise ValueError(f"groups must divide the channels of x, {c}, got {groups}")

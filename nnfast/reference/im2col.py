@@ -56,6 +56,16 @@ def col2im(
     return fold(taps, (n, c, h, w), steps, pads, holes)
 
 
+def pairs(
+    kernel_size: IntPair, stride: IntPair, padding: IntPair, dilation: IntPair, kernel_name: str
+) -> tuple[Pair, Pair, Pair, Pair]:
+    """Check the numbers of a sliding window; return them as pairs."""
+    kernel = _checks.pair(kernel_name, kernel_size, 1)
+    steps = _checks.pair("stride", stride, 1)
+    pads = _checks.pair("padding", padding, 0)
+    return kernel, steps, pads, _checks.pair("dilation", dilation, 1)
+
+
 def geometry(
     x_shape: tuple[int, ...],
     kernel_size: IntPair,
@@ -65,10 +75,7 @@ def geometry(
     kernel_name: str = "kernel_size",
 ) -> tuple[Pair, Pair, Pair, Pair, Pair]:
     """Check a sliding window; return kernel, stride, padding, dilation and output size as pairs."""
-    kernel = _checks.pair(kernel_name, kernel_size, 1)
-    steps = _checks.pair("stride", stride, 1)
-    pads = _checks.pair("padding", padding, 0)
-    holes = _checks.pair("dilation", dilation, 1)
+    kernel, steps, pads, holes = pairs(kernel_size, stride, padding, dilation, kernel_name)
     n, c, *image = x_shape
     padded = [size + 2 * p for size, p in zip(image, pads, strict=True)]
     extent = [(k - 1) * d + 1 for k, d in zip(kernel, holes, strict=True)]
